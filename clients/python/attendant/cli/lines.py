@@ -1,0 +1,106 @@
+"""Lines of text and where they come from. Knows nothing of translation."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from io import FileIO
+
+from attendant.cli.outcome import CommandFailure, ExitCode
+
+MAX_LINE_BYTES = 4 * 1024 * 1024
+"""The longest line: gRPC's usual limit of a message. Without one, a stream that never breaks a line
+would fill the memory."""
+
+_CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the input, without its end."""
+
+    place: str
+    """Where it stands, as an error names it: "FILE:3"."""
+
+    text: str
+    """What it says."""
+
+
+class UnreadableInput(CommandFailure):
+    """The input cannot be read; the message names the file, and the line where there is one."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ExitCode.USAGE)
+
+
+def lines_of_arguments(texts: Sequence[str]) -> Iterator[Line]:
+    """Yields the texts of the command line, each as a line.
+
+    Raises `UnreadableInput` for one that is not UTF-8 or has more than one line.
+    """
+    for number, text in enumerate(texts, start=1):
+        place = f"text {number}"
+        if "\n" in text:
+            raise UnreadableInput(f"{place}: has a line break; each text is one line")
+        # Python passes undecodable bytes of the command line on as lone surrogates.
+        yield Line(place, _decode(text.encode(errors="surrogateescape"), place))
+
+
+def lines_of_file(path: str) -> Iterator[Line]:
+    """Yields a file's lines as they are asked for; raises `UnreadableInput`."""
+    try:
+        stream = FileIO(path)
+    except OSError as error:
+        raise UnreadableInput(f"{path}: {error.strerror}") from error
+    with stream:
+        yield from _lines(stream, path)
+
+
+def lines_of_stdin() -> Iterator[Line]:
+    """Yields the lines of standard input as they come; raises `UnreadableInput`.
+
+    Reads the file descriptor itself. Python's buffered stream has a lock, and a thread that waits
+    for input while it holds it crashes the interpreter at exit.
+    """
+    if sys.stdin is None:
+        raise UnreadableInput("standard input is closed")
+    yield from _lines(FileIO(sys.stdin.fileno(), closefd=False), "standard input")
+
+
+def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields the lines of a byte stream, without "\\n" or "\\r\\n".
+
+    A line is yielded as soon as its end is there. One that is too long is yielded once it is over
+    `MAX_LINE_BYTES`, unfinished: the caller can tell by its length.
+    """
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.removesuffix(b"\r")
+        if len(rest) > MAX_LINE_BYTES:
+            break
+    if rest:
+        yield rest.removesuffix(b"\r")
+
+
+def _lines(stream: FileIO, name: str) -> Iterator[Line]:
+    number = 0
+    try:
+        for number, line in enumerate(split_lines(_chunks(stream)), start=1):
+            yield Line(f"{name}:{number}", _decode(line, f"{name}:{number}"))
+    except OSError as error:
+        raise UnreadableInput(f"{name}:{number + 1}: {error.strerror}") from error
+
+
+def _chunks(stream: FileIO) -> Iterator[bytes]:
+    while chunk := stream.read(_CHUNK_BYTES):
+        yield chunk
+
+
+def _decode(line: bytes, place: str) -> str:
+    if len(line) > MAX_LINE_BYTES:
+        raise UnreadableInput(f"{place}: the line is longer than {MAX_LINE_BYTES:,} bytes")
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise UnreadableInput(f"{place}: not UTF-8 at byte {error.start + 1}") from error

@@ -1,0 +1,104 @@
+"""Every error that a call can raise, and the one table from gRPC status codes to them.
+
+    AttendantError               any other status; the base of all
+    ├── InvalidRequestError      a field is wrong; the message names it and its limit
+    ├── NotFoundError            no such model or language; the message names what exists
+    ├── OverloadedError          the server's queue is full: try again later
+    ├── DeadlineError            the call's deadline passed; its work has been stopped
+    ├── UnavailableError         the server cannot be reached, is starting or is going down
+    ├── CancelledError           the call was cancelled on its way or by the server
+    └── InternalError            the server failed, or answered what it should not have
+
+The message is the server's own, and `code` the status it came with. A task that is cancelled in
+this process raises `asyncio.CancelledError` as ever, not the error of that name here.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+import grpc
+
+_Code = grpc.StatusCode
+
+
+class AttendantError(Exception):
+    """A call that brought no translation."""
+
+    usual_code: ClassVar[grpc.StatusCode] = _Code.UNKNOWN
+    """The status of an error that is raised without one, such as one found before sending."""
+
+    def __init__(self, message: str, code: grpc.StatusCode | None = None) -> None:
+        super().__init__(message)
+        self.code = self.usual_code if code is None else code
+
+
+class InvalidRequestError(AttendantError):
+    """A field of the request is wrong."""
+
+    usual_code = _Code.INVALID_ARGUMENT
+
+
+class NotFoundError(AttendantError):
+    """The server has no such model or language."""
+
+    usual_code = _Code.NOT_FOUND
+
+
+class OverloadedError(AttendantError):
+    """The server's waiting queue is full; the same request may succeed later."""
+
+    usual_code = _Code.RESOURCE_EXHAUSTED
+
+
+class DeadlineError(AttendantError):
+    """The call's deadline passed."""
+
+    usual_code = _Code.DEADLINE_EXCEEDED
+
+
+class UnavailableError(AttendantError):
+    """The server cannot be reached, is not ready yet or is going down."""
+
+    usual_code = _Code.UNAVAILABLE
+
+
+class CancelledError(AttendantError):
+    """The call was cancelled, though not by a task of this process."""
+
+    usual_code = _Code.CANCELLED
+
+
+class InternalError(AttendantError):
+    """The server failed, or gave an answer that does not fit the request."""
+
+    usual_code = _Code.INTERNAL
+
+
+ERROR_BY_CODE: Mapping[grpc.StatusCode, type[AttendantError]] = MappingProxyType(
+    {
+        _Code.INVALID_ARGUMENT: InvalidRequestError,
+        _Code.NOT_FOUND: NotFoundError,
+        _Code.RESOURCE_EXHAUSTED: OverloadedError,
+        _Code.DEADLINE_EXCEEDED: DeadlineError,
+        _Code.UNAVAILABLE: UnavailableError,
+        _Code.CANCELLED: CancelledError,
+        _Code.INTERNAL: InternalError,
+        _Code.UNKNOWN: InternalError,
+        _Code.DATA_LOSS: InternalError,
+    }
+)
+"""The error that each status arrives as; a status not listed arrives as `AttendantError` itself."""
+
+_TOO_LARGE = "message larger than max"
+"""Part of gRPC's own words for a message over the transport's size limit, on either side."""
+
+
+def error_from_rpc(error: grpc.RpcError) -> AttendantError:
+    """Returns the error that a failed call, synchronous or not, is raised as."""
+    code = error.code()
+    message = error.details() or f"the call failed with {code.name}"
+    # gRPC gives an oversized message the status of a full queue. Waiting would never help it.
+    if code is _Code.RESOURCE_EXHAUSTED and _TOO_LARGE in message:
+        return InvalidRequestError(message, code)
+    return ERROR_BY_CODE.get(code, AttendantError)(message, code)

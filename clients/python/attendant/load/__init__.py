@@ -1,0 +1,1 @@
+"""Measures a server under an open load. Knows how to send nothing: the command hands that in."""

@@ -1,0 +1,263 @@
+"""EncoderGraph and DecoderGraph: the trained Transformer as two functions of tensors, with no Python state.
+
+They read the weights of training's Transformer and emit ONNX Runtime's fused attention operators. How a linear
+layer is computed is the precision's business: a `LinearFactory` makes it. Dimension letters as in training/model.py,
+and N, the number of positions that a cache has room for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.model import AddNorm, DecoderLayer, EncoderLayer, Transformer
+
+MICROSOFT = "com.microsoft"
+
+
+class WordTable(nn.Module):
+    """The joint embedding matrix: rows for ids, and, where it is tied, the output projection."""
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """Embeddings of `ids` int64 (B, T), float (B, T, D)."""
+        raise NotImplementedError
+
+    def logits(self, x: Tensor, bias: Tensor) -> Tensor:
+        """`x` float (B, T, D) against every row, float (B, T, V)."""
+        raise NotImplementedError
+
+
+class LinearFactory(Protocol):
+    """A precision: how weights are stored and multiplied."""
+
+    def linear(self, weight: Tensor, bias: Tensor) -> nn.Module:
+        """A module that maps float (..., in) to (..., out); `weight` float (out, in), `bias` float (out,)."""
+        ...
+
+    def word_table(self, weight: Tensor) -> WordTable:
+        """The embedding matrix `weight`, float (V, D)."""
+        ...
+
+
+class FloatLinear(nn.Module):
+    """x W + b in fp32, the weight stored the way the multiplication reads it."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.T.contiguous(), requires_grad=False)  # (in, out)
+        self.bias = nn.Parameter(bias.clone(), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float (..., in) to (..., out)."""
+        return x @ self.weight + self.bias
+
+
+class FloatWordTable(WordTable):
+    """Embedding and projection in fp32."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.clone(), requires_grad=False)  # (V, D)
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """See WordTable."""
+        return F.embedding(ids, self.weight)
+
+    def logits(self, x: Tensor, bias: Tensor) -> Tensor:
+        """See WordTable. The transposition of a constant is folded when a session loads."""
+        return x @ self.weight.T + bias
+
+
+class Float32:
+    """Weights and arithmetic in fp32."""
+
+    def linear(self, weight: Tensor, bias: Tensor) -> nn.Module:
+        """See LinearFactory."""
+        return FloatLinear(weight, bias)
+
+    def word_table(self, weight: Tensor) -> WordTable:
+        """See LinearFactory."""
+        return FloatWordTable(weight)
+
+
+def fuse(factory: LinearFactory, layers: Sequence[nn.Linear]) -> nn.Module:
+    """One linear layer for several that read the same input; the outputs lie side by side."""
+    weight = torch.cat([layer.weight for layer in layers])  # (sum of out, in)
+    bias = torch.cat([layer.bias for layer in layers])
+    return factory.linear(weight.detach(), bias.detach())
+
+
+class _FeedForwardGraph(nn.Module):
+    """max(0, x W_1 + b_1) W_2 + b_2 inside its Add & Norm."""
+
+    def __init__(self, layer: EncoderLayer | DecoderLayer, factory: LinearFactory) -> None:
+        super().__init__()
+        self.w_1 = fuse(factory, [layer.feed_forward.w_1])
+        self.w_2 = fuse(factory, [layer.feed_forward.w_2])
+        self.norm: AddNorm = layer.feed_forward_norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = torch.relu(self.w_1(self.norm.before(x)))  # (B, T, F)
+        return self.norm.after(x, self.w_2(hidden))
+
+
+class _EncoderLayerGraph(nn.Module):
+    def __init__(self, layer: EncoderLayer, factory: LinearFactory) -> None:
+        super().__init__()
+        attention = layer.self_attention
+        self.num_heads = attention.num_heads
+        self.w_qkv = fuse(factory, [attention.w_q, attention.w_k, attention.w_v])
+        self.w_o = fuse(factory, [attention.w_o])
+        self.norm: AddNorm = layer.self_attention_norm
+        self.feed_forward = _FeedForwardGraph(layer, factory)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        query, key, value = self.w_qkv(self.norm.before(x)).chunk(3, dim=-1)  # each (B, S, D)
+        heads = torch.onnx.ops.symbolic(
+            f"{MICROSOFT}::MultiHeadAttention",
+            (query, key, value, None, mask),
+            {"num_heads": self.num_heads},
+            dtype=x.dtype,
+            shape=x.shape,
+            version=1,
+        )  # (B, S, D)
+        return self.feed_forward(self.norm.after(x, self.w_o(heads)))
+
+
+class EncoderGraph(nn.Module):
+    """Source ids to every decoder layer's cross-attention keys and values, projected once."""
+
+    def __init__(self, model: Transformer, factory: LinearFactory, words: WordTable) -> None:
+        super().__init__()
+        self.words = words
+        self.scale = math.sqrt(model.config.d_model)
+        self.positions = model.embedding.positions
+        self.layers = nn.ModuleList(_EncoderLayerGraph(layer, factory) for layer in _encoder(model))
+        self.norm = model.encoder_norm
+        self.num_heads = model.config.num_heads
+        cross = [layer.cross_attention for layer in _decoder(model)]
+        self.w_kv = fuse(factory, [w for attention in cross for w in (attention.w_k, attention.w_v)])
+        self.num_outputs = 2 * len(cross)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        """`input_ids` int64 (B, S); `attention_mask` int32 (B, S), 1 for a token, 0 for padding.
+
+        Returns `present.{i}.encoder.key` and `.value` for each decoder layer, each float (B, H, S, K).
+        """
+        positions = torch.arange(input_ids.size(1))  # (S,)
+        x = self.words.rows(input_ids) * self.scale + self.positions(positions)  # (B, S, D)
+        for layer in self.layers:
+            x = layer(x, attention_mask)
+        projected = self.w_kv(self.norm(x)).chunk(self.num_outputs, dim=-1)  # each (B, S, D)
+        return tuple(
+            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, S, K)
+            for part in projected
+        )
+
+
+class _DecoderLayerGraph(nn.Module):
+    def __init__(self, layer: DecoderLayer, factory: LinearFactory) -> None:
+        super().__init__()
+        own, cross = layer.self_attention, layer.cross_attention
+        self.num_heads = own.num_heads
+        self.w_qkv = fuse(factory, [own.w_q, own.w_k, own.w_v])
+        self.self_w_o = fuse(factory, [own.w_o])
+        self.self_norm: AddNorm = layer.self_attention_norm
+        self.w_q = fuse(factory, [cross.w_q])
+        self.cross_w_o = fuse(factory, [cross.w_o])
+        self.cross_norm: AddNorm = layer.cross_attention_norm
+        self.feed_forward = _FeedForwardGraph(layer, factory)
+
+    def forward(
+        self, x: Tensor, cache: Sequence[Tensor], own: _Lengths, source: _Lengths
+    ) -> tuple[Tensor, list[Tensor]]:
+        packed = self.w_qkv(self.self_norm.before(x))  # (B, 1, 3 * D)
+        heads, *self_cache = _cached_attention(self.num_heads, (packed, None, None), cache[:2], own)
+        x = self.self_norm.after(x, self.self_w_o(heads))
+
+        query = self.w_q(self.cross_norm.before(x))  # (B, 1, D)
+        nothing_new = query[:, :0]  # (B, 0, D): the cache is read, nothing is appended
+        new = (query, nothing_new, nothing_new)
+        heads, *cross_cache = _cached_attention(self.num_heads, new, cache[2:], source)
+        x = self.cross_norm.after(x, self.cross_w_o(heads))
+        return self.feed_forward(x), [*self_cache, *cross_cache]
+
+
+class _Lengths:
+    """How far each row reads into its cache, in the form GroupQueryAttention asks for."""
+
+    def __init__(self, last: Tensor) -> None:
+        self.last = last
+        """int32 (B,): the last position read, the new one counted."""
+        self.longest = (last.amax(dim=0) + 1).to(torch.int32)
+        """int32 scalar."""
+
+
+def _cached_attention(
+    num_heads: int, new: tuple[Tensor, Tensor | None, Tensor | None], cache: Sequence[Tensor], read: _Lengths
+) -> tuple[Tensor, ...]:
+    """One query a row over its own part of `cache`; where past and present share memory, it appends in place.
+
+    `new` is (query, key, value), or all three packed in the first. Returns the heads' output (B, 1, D), and
+    the two caches (B, H, N, K).
+    """
+    key, value = cache
+    batch, d_model = new[0].size(0), num_heads * key.size(3)
+    outputs: Sequence[Tensor] = torch.onnx.ops.symbolic_multi_out(
+        f"{MICROSOFT}::GroupQueryAttention",
+        (*new, key, value, read.last, read.longest),
+        {"num_heads": num_heads, "kv_num_heads": num_heads},
+        dtypes=(key.dtype, key.dtype, key.dtype),
+        shapes=((batch, 1, d_model), key.shape, value.shape),
+        version=1,
+    )
+    return tuple(outputs)
+
+
+class DecoderGraph(nn.Module):
+    """One step for a batch of rows, each at its own position, over caches that it appends to.
+
+    The same graph serves the first step (no past) and every later one.
+    """
+
+    def __init__(self, model: Transformer, factory: LinearFactory, words: WordTable) -> None:
+        super().__init__()
+        self.words = words
+        self.scale = math.sqrt(model.config.d_model)
+        self.positions = model.embedding.positions
+        self.layers = nn.ModuleList(_DecoderLayerGraph(layer, factory) for layer in _decoder(model))
+        self.norm = model.decoder_norm
+        self.is_tied = model.config.tie_embeddings
+        self.bias = nn.Parameter(model.output.bias.detach().clone(), requires_grad=False)
+        self.output = None if self.is_tied else fuse(factory, [model.output])
+
+    def forward(
+        self, input_ids: Tensor, past_lengths: Tensor, source_lengths: Tensor, caches: list[Tensor]
+    ) -> tuple[Tensor, ...]:
+        """`input_ids` int64 (B, 1); `past_lengths` int32 (B,), positions in each row's cache; `source_lengths`
+        int32 (B,); `caches` four a layer, self key, self value, cross key, cross value, each (B, H, N, K).
+
+        Returns logits float (B, V), then the caches in the same order.
+        """
+        own, source = _Lengths(past_lengths), _Lengths(source_lengths - 1)
+        x = self.words.rows(input_ids) * self.scale + self.positions(past_lengths[:, None])  # (B, 1, D)
+        updated: list[Tensor] = []
+        for i, layer in enumerate(self.layers):
+            x, cache = layer(x, caches[4 * i : 4 * i + 4], own, source)
+            updated.extend(cache)
+        x = self.norm(x)  # (B, 1, D)
+        logits = self.words.logits(x, self.bias) if self.output is None else self.output(x)  # (B, 1, V)
+        return logits[:, 0], *updated
+
+
+def _encoder(model: Transformer) -> list[EncoderLayer]:
+    return [layer for layer in model.encoder_layers if isinstance(layer, EncoderLayer)]
+
+
+def _decoder(model: Transformer) -> list[DecoderLayer]:
+    return [layer for layer in model.decoder_layers if isinstance(layer, DecoderLayer)]

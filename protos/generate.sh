@@ -1,0 +1,9 @@
+#!/bin/sh
+# Writes the Python modules of the public API into DIR (default: protos/python). Usage: protos/generate.sh [DIR]
+set -eu
+cd "$(dirname "$0")"
+out=${1:-python}
+# The virtual path attendant_protos/v1 makes the generated import independent of the SDK's package `attendant`.
+"${PYTHON:-python3}" -m grpc_tools.protoc -I attendant_protos/v1=attendant/v1 \
+    --python_out="$out" --pyi_out="$out" --grpc_python_out="$out" attendant_protos/v1/translation.proto
+touch "$out/attendant_protos/py.typed"

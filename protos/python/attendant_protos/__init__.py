@@ -1,0 +1,1 @@
+"""Generated gRPC modules of the Attendant API; nothing here is edited by hand."""

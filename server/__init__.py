@@ -1,0 +1,1 @@
+"""Serves model packages over gRPC with continuous batching. Never imports torch, training or export."""

@@ -1,0 +1,1 @@
+"""Policy, no tensors: which sequence runs when. Knows token ids, never text."""

@@ -1,0 +1,69 @@
+"""Every metric, in one place. Names follow prometheus' conventions; no label holds text or a caller's secret."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from server.engine.engine import StepStats
+
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256)
+LATENCY_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+
+
+class Metrics:
+    """The metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "attendant_requests", "Requests answered, by model and gRPC status.", ["model", "code"], registry=self.registry
+        )
+        self.latency = Histogram(
+            "attendant_request_duration_seconds",
+            "Time from a request's arrival to its answer.",
+            ["model"],
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self.tokens = Counter(
+            "attendant_tokens", "Tokens read (source) and generated (target).", ["model", "side"], registry=self.registry
+        )
+        self._running = self._gauge("attendant_sequences_running", "Rows of the last step.")
+        self._waiting = self._gauge("attendant_sequences_waiting", "Sequences that wait for a slot.")
+        self._slots_used = self._gauge("attendant_cache_slots_used", "Cache slots that hold a sequence.")
+        self._slots = self._gauge("attendant_cache_slots", "Cache slots there are.")
+        self._steps = Histogram(
+            "attendant_decode_batch_size",
+            "Rows of each decoder step.",
+            ["model"],
+            buckets=BATCH_BUCKETS,
+            registry=self.registry,
+        )
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, ["model"], registry=self.registry)
+
+    def engine(self, model: str, num_slots: int) -> EngineMetrics:
+        """The metrics that the engine of `model` reports."""
+        self._slots.labels(model).set(num_slots)
+        return EngineMetrics(
+            self._running.labels(model),
+            self._waiting.labels(model),
+            self._slots_used.labels(model),
+            self._steps.labels(model),
+        )
+
+
+class EngineMetrics:
+    """What one engine reports after each step; labels are resolved once, for a step is short."""
+
+    def __init__(self, running: Gauge, waiting: Gauge, slots_used: Gauge, steps: Histogram) -> None:
+        self._running, self._waiting, self._slots_used, self._steps = running, waiting, slots_used, steps
+
+    def observe(self, stats: StepStats) -> None:
+        """Takes a step's figures; a cancellation between steps reports 0 rows."""
+        self._running.set(stats.num_slots_used)
+        self._waiting.set(stats.num_waiting)
+        self._slots_used.set(stats.num_slots_used)
+        if stats.num_rows:
+            self._steps.observe(stats.num_rows)

@@ -1,0 +1,168 @@
+"""Which packages are loaded: reading, warming up and checking them against their own sample sentences."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.config import ServerConfig
+from server.engine.async_engine import AsyncEngine
+from server.engine.engine import Engine
+from server.engine.sequence import DecodingOptions
+from server.errors import NotFoundError, PackageError
+from server.metrics import Metrics
+from server.package import MANIFEST_FILE, TOKENIZER_FILE, Manifest, ModelPackage, Sample
+from server.runtime.model_runner import ModelRunner
+from server.text.tokenizer import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+
+def make_engine(package: ModelPackage, variant: str, num_slots: int, num_threads: int) -> Engine:
+    """An engine over `variant` of `package`; one that never generates padding or the start token."""
+    runner = ModelRunner(package, variant, num_slots, num_threads)
+    ids = package.manifest.special_ids
+    return Engine(runner, bos_id=ids.bos, eos_id=ids.eos, never=[ids.pad, ids.bos])
+
+
+def target_limit(manifest: Manifest, num_source_tokens: int) -> int:
+    """How many tokens a translation may have where the caller does not say, its end counted."""
+    decoding = manifest.decoding
+    generous = int(decoding.max_length_ratio * num_source_tokens) + decoding.max_length_offset
+    return min(generous, manifest.architecture.max_length)
+
+
+def decode_all(engine: Engine, sources: list[list[int]], limits: list[int]) -> list[list[int]]:
+    """Runs `engine` over `sources` (token ids) to the end, all in flight at once; generated ids in their order."""
+    order = {engine.add(s, DecodingOptions(limit)): i for i, (s, limit) in enumerate(zip(sources, limits, strict=True))}
+    results: list[list[int]] = [[] for _ in sources]
+    while engine.has_work:
+        for sequence in engine.step():
+            results[order[sequence.sequence_id]] = sequence.token_ids
+    return results
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A package that serves."""
+
+    package: ModelPackage
+    variant: str
+    tokenizer: Tokenizer
+    engine: AsyncEngine
+
+    @property
+    def name(self) -> str:
+        """What callers ask for."""
+        return self.package.manifest.name
+
+    def check_direction(self, source_language: str, target_language: str) -> None:
+        """Raises NotFoundError naming the languages or directions there are."""
+        manifest = self.package.manifest
+        for field, language in (("source_language", source_language), ("target_language", target_language)):
+            if language not in manifest.languages:
+                known = ", ".join(manifest.languages)
+                raise NotFoundError(f"{field}: model {self.name} has no language {language!r}; it has {known}")
+        direction = f"{source_language}-{target_language}"
+        if direction not in manifest.directions:
+            known = ", ".join(manifest.directions)
+            raise NotFoundError(f"model {self.name} does not translate {direction}; it translates {known}")
+
+
+class ModelRegistry:
+    """The models that serve, by name."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, LoadedModel] = {}
+
+    def add(self, model: LoadedModel) -> None:
+        """Makes `model` available."""
+        self._models[model.name] = model
+
+    def get(self, name: str) -> LoadedModel:
+        """The model called `name`, or the only one for an empty name. Raises NotFoundError naming what exists."""
+        if not name and len(self._models) == 1:
+            return next(iter(self._models.values()))
+        if name not in self._models:
+            known = ", ".join(sorted(self._models)) or "none is loaded"
+            raise NotFoundError(f"model: there is no model {name!r}; there are: {known}")
+        return self._models[name]
+
+    def all(self) -> list[LoadedModel]:
+        """Every model."""
+        return list(self._models.values())
+
+    def is_healthy(self, stuck_after_s: float) -> bool:
+        """Whether there is a model and every engine moves."""
+        return bool(self._models) and all(m.engine.is_healthy(stuck_after_s) for m in self.all())
+
+    async def close(self) -> None:
+        """Stops every engine."""
+        for model in self.all():
+            await model.engine.close()
+
+
+def find_packages(folder: Path) -> list[Path]:
+    """The newest version of each model in `folder`, NAME/VERSION/. Raises PackageError if there is none."""
+    newest: dict[str, Path] = {}
+    for manifest in sorted(folder.glob(f"*/*/{MANIFEST_FILE}"), key=lambda path: _version_key(path.parent.name)):
+        newest[manifest.parent.parent.name] = manifest.parent
+    if not newest:
+        raise PackageError(f"{folder}: no model package NAME/VERSION/{MANIFEST_FILE} in it")
+    return list(newest.values())
+
+
+def _version_key(version: str) -> tuple[int, str]:
+    return (int(version), "") if version.isdecimal() else (-1, version)
+
+
+def load_model(folder: Path, config: ServerConfig, metrics: Metrics) -> Callable[[], LoadedModel]:
+    """Loads, checks and warms the package in `folder`: the slow part, for any thread.
+
+    Returns what makes it serve, to be called on the event loop. Raises PackageError.
+    """
+    package = ModelPackage(folder)
+    variant = config.variant or package.manifest.default_variant
+    if variant not in package.manifest.variants:
+        known = ", ".join(package.manifest.variants)
+        raise PackageError(f"{folder}: there is no variant {variant!r}; there are: {known}")
+    package.check_files()
+    tokenizer = Tokenizer(package.read_file(TOKENIZER_FILE), package.manifest.special_ids)
+    engine = make_engine(package, variant, config.num_slots, config.num_threads)
+    check_samples(package, variant, tokenizer, engine)
+    engine.on_step = metrics.engine(package.manifest.name, config.num_slots).observe
+    async_engine = AsyncEngine(engine, config.num_slots + config.max_waiting)
+
+    def serve() -> LoadedModel:
+        async_engine.start()
+        return LoadedModel(package, variant, tokenizer, async_engine)
+
+    return serve
+
+
+def check_samples(package: ModelPackage, variant: str, tokenizer: Tokenizer, engine: Engine) -> None:
+    """Warms `engine` up on the package's sample sentences and compares their tokens with the export's.
+
+    Raises PackageError if most differ, as where an integer kernel saturates; warns if some do.
+    """
+    samples = [sample for sample in package.manifest.samples if variant in sample.expected]
+    if not samples:
+        raise PackageError(f"{package.folder}: no sample sentences for {variant}")
+    sources = [tokenizer.encode(sample.text, sample.target_language) for sample in samples]
+    limits = [target_limit(package.manifest, len(source)) for source in sources]
+    found = decode_all(engine, sources, limits)
+    different = [s for s, ids in zip(samples, found, strict=True) if ids != s.expected[variant]]
+    if len(different) > len(samples) / 2:
+        raise PackageError(
+            f"{package.folder}: {len(different)} of {len(samples)} sample sentences come out differently with "
+            f"{variant} on this processor, such as {different[0].text!r}"
+        )
+    if different:
+        _warn(package, variant, different)
+
+
+def _warn(package: ModelPackage, variant: str, different: list[Sample]) -> None:
+    texts = "; ".join(sample.text for sample in different)
+    logger.warning("%s: with %s, sample sentences come out differently: %s", package.label, variant, texts)

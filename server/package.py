@@ -1,0 +1,270 @@
+"""ModelPackage, Manifest and tensor names: the contract between export, which writes packages, and server, which reads them.
+
+A package is a folder NAME/VERSION/ with manifest.json, tokenizer.model and one pair of graphs for each variant.
+Nothing in it is trusted: every file's SHA-256, every figure of the evidence and the format version are checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from server.errors import PackageError
+
+FORMAT_VERSION = 1
+MANIFEST_FILE = "manifest.json"
+TOKENIZER_FILE = "tokenizer.model"
+ENCODER_FILE = "encoder_model.onnx"
+DECODER_FILE = "decoder_with_past_model.onnx"
+WEIGHTS_FILE = "model.weights"
+"""External data of both graphs of a variant: a tensor that both read is stored once."""
+
+INPUT_IDS = "input_ids"
+ATTENTION_MASK = "attention_mask"
+PAST_LENGTHS = "past_lengths"
+SOURCE_LENGTHS = "source_lengths"
+LOGITS = "logits"
+
+
+def cache_names(num_layers: int, prefix: str) -> list[str]:
+    """Names of the caches in the order of the decoder's inputs; `prefix` is `past_key_values` or `present`."""
+    kinds = ("decoder.key", "decoder.value", "encoder.key", "encoder.value")
+    return [f"{prefix}.{i}.{kind}" for i in range(num_layers) for kind in kinds]
+
+
+def cross_cache_names(num_layers: int) -> list[str]:
+    """Names of the encoder's outputs: keys and values for cross-attention, layer by layer."""
+    return [name for name in cache_names(num_layers, "present") if ".encoder." in name]
+
+
+@dataclass(frozen=True)
+class EvidenceLimits:
+    """What a variant's evidence must show for the package to be written, and to be served."""
+
+    max_bleu_loss: float
+    """How far below PyTorch's BLEU, on the same sentences and decoding, a variant may be."""
+    min_token_exact_rate: float
+    """Share of sentences whose tokens are PyTorch's."""
+    max_logit_difference: float
+    """Largest absolute difference of a logit over a forced decode."""
+
+
+EVIDENCE_LIMITS = {
+    "cpu-fp32": EvidenceLimits(max_bleu_loss=0.1, min_token_exact_rate=0.995, max_logit_difference=1e-4),
+    "cpu-int8": EvidenceLimits(max_bleu_loss=0.3, min_token_exact_rate=0.5, max_logit_difference=5.0),
+    "cuda-fp16": EvidenceLimits(max_bleu_loss=0.1, min_token_exact_rate=0.9, max_logit_difference=0.5),
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Shape of the model: what the runtime must know to allocate caches."""
+
+    num_encoder_layers: int
+    num_decoder_layers: int
+    d_model: int
+    num_heads: int
+    d_head: int
+    vocabulary_size: int
+    max_length: int
+    """Longest source or target in tokens."""
+
+
+@dataclass(frozen=True)
+class SpecialIds:
+    """Ids with a meaning of their own; `language_tags` maps a language to the tag that asks for it."""
+
+    pad: int
+    bos: int
+    eos: int
+    unk: int
+    language_tags: dict[str, int]
+
+
+@dataclass(frozen=True)
+class DecodingDefaults:
+    """A translation may have `max_length_ratio` times the source's tokens plus `max_length_offset`."""
+
+    max_length_ratio: float
+    max_length_offset: int
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Files of one device and precision, as paths inside the package."""
+
+    encoder: str
+    decoder: str
+    weights: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sentence, and the token ids that each variant gave for it at export."""
+
+    source_language: str
+    target_language: str
+    text: str
+    expected: dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one implementation scored on the evidence text; for PyTorch itself the last two are perfect."""
+
+    bleu: float
+    bleu_signature: str
+    chrf: float
+    chrf_signature: str
+    num_sentences: int
+    token_exact_rate: float
+    max_logit_difference: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """manifest.json, typed."""
+
+    name: str
+    version: str
+    architecture: Architecture
+    languages: list[str]
+    directions: list[str]
+    special_ids: SpecialIds
+    variants: dict[str, Variant]
+    default_variant: str
+    decoding: DecodingDefaults
+    files: dict[str, str]
+    """SHA-256 of every file but the manifest."""
+    provenance: dict[str, Any]
+    samples: list[Sample]
+    evidence: dict[str, Evidence]
+    """`pytorch`, and one entry a variant."""
+    tensor_names: dict[str, list[str]] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes manifest.json with its seal, after checking the evidence. Raises PackageError."""
+    check_evidence(str(folder), manifest)
+    document = asdict(manifest)
+    document["seal"] = _seal(document)
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def check_evidence(package: str, manifest: Manifest) -> None:
+    """Raises PackageError naming the first figure that is missing or beyond its limit."""
+    pytorch = manifest.evidence.get("pytorch")
+    if pytorch is None:
+        raise PackageError(f"{package}: evidence.pytorch is missing")
+    for name in manifest.variants:
+        limits, shown = EVIDENCE_LIMITS.get(name), manifest.evidence.get(name)
+        if limits is None:
+            raise PackageError(f"{package}: variant {name!r} is unknown: it is {', '.join(EVIDENCE_LIMITS)}")
+        if shown is None:
+            raise PackageError(f"{package}: evidence.{name} is missing")
+        _check_variant(f"{package}: evidence.{name}", pytorch, shown, limits)
+
+
+def _check_variant(label: str, pytorch: Evidence, shown: Evidence, limits: EvidenceLimits) -> None:
+    floor = pytorch.bleu - limits.max_bleu_loss
+    if not shown.bleu >= floor:
+        raise PackageError(f"{label}.bleu is {shown.bleu}, at least {floor:.2f} is needed")
+    rate = limits.min_token_exact_rate
+    if not shown.token_exact_rate >= rate:
+        raise PackageError(f"{label}.token_exact_rate is {shown.token_exact_rate}, at least {rate} is needed")
+    largest = limits.max_logit_difference
+    if not shown.max_logit_difference <= largest:
+        raise PackageError(
+            f"{label}.max_logit_difference is {shown.max_logit_difference}, at most {largest} is allowed"
+        )
+
+
+class ModelPackage:
+    """A package on disk whose manifest has been checked; files are read, and checked, when they are needed."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reads and checks the manifest in `folder`. Raises PackageError."""
+        self.folder = folder
+        self.manifest = _read_manifest(folder)
+        check_evidence(str(folder), self.manifest)
+        for name, variant in self.manifest.variants.items():
+            for path in (variant.encoder, variant.decoder, variant.weights):
+                if path not in self.manifest.files:
+                    raise PackageError(f"{folder}: variant {name} names {path}, which has no SHA-256")
+
+    @property
+    def label(self) -> str:
+        """name/version."""
+        return f"{self.manifest.name}/{self.manifest.version}"
+
+    def check_files(self) -> None:
+        """Raises PackageError naming the first file that is missing or differs from its SHA-256."""
+        for path in self.manifest.files:
+            self.read_file(path)
+
+    def read_file(self, path: str) -> bytes:
+        """The bytes of a file of the package, in private memory. Raises PackageError."""
+        try:
+            content = (self.folder / path).read_bytes()
+        except OSError as error:
+            raise PackageError(f"{self.folder / path}: {error.strerror}") from error
+        found, expected = hashlib.sha256(content).hexdigest(), self.manifest.files.get(path)
+        if found != expected:
+            raise PackageError(f"{self.folder / path}: SHA-256 is {found}, the manifest says {expected}")
+        return content
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST_FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PackageError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise PackageError(f"{path}: {error}") from error
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if version != FORMAT_VERSION:
+        raise PackageError(f"{path}: format_version is {version!r}, this server reads {FORMAT_VERSION}")
+    _check_seal(path, document)
+    try:
+        return _parse_manifest(document)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PackageError(f"{path}: malformed: {error}") from error
+
+
+def _parse_manifest(document: dict[str, Any]) -> Manifest:
+    values = {key: value for key, value in document.items() if key != "seal"}
+    values["architecture"] = Architecture(**values["architecture"])
+    values["special_ids"] = SpecialIds(**values["special_ids"])
+    values["variants"] = {name: Variant(**variant) for name, variant in values["variants"].items()}
+    values["decoding"] = DecodingDefaults(**values["decoding"])
+    values["samples"] = [Sample(**sample) for sample in values["samples"]]
+    values["evidence"] = {name: Evidence(**figures) for name, figures in values["evidence"].items()}
+    return Manifest(**values)
+
+
+def _seal(document: dict[str, Any]) -> dict[str, str]:
+    """A digest for each figure of the evidence and each other section, so that an edit is named where it was made."""
+    parts = {key: value for key, value in document.items() if key not in ("seal", "evidence")}
+    for variant, figures in document.get("evidence", {}).items():
+        parts |= {f"evidence.{variant}.{name}": value for name, value in figures.items()}
+    return {name: _digest(value) for name, value in parts.items()}
+
+
+def _digest(value: object) -> str:
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _check_seal(path: Path, document: dict[str, Any]) -> None:
+    sealed, found = document.get("seal"), _seal(document)
+    if not isinstance(sealed, dict):
+        raise PackageError(f"{path}: seal is missing")
+    for name in sorted({*sealed, *found}):
+        if sealed.get(name) != found.get(name):
+            raise PackageError(f"{path}: {name} was edited after the export")

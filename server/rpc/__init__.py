@@ -1,0 +1,1 @@
+"""Protobuf and gRPC, and nothing of how a translation is made."""

@@ -1,0 +1,131 @@
+"""The server as a whole: what starts in which order, what health says, and how it shuts down without losing a request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
+
+from server.config import ServerConfig
+from server.errors import ConfigError
+from server.metrics import Metrics
+from server.models import ModelRegistry, find_packages, load_model
+from server.rpc.interceptors import StatusInterceptor
+from server.rpc.translation import SERVICE_NAME, TranslationService, make_handler
+from server.translator import Translator
+
+logger = logging.getLogger(__name__)
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+WATCH_INTERVAL_S = 0.25
+"""How often health looks at the engines."""
+
+
+class App:
+    """One server process: gRPC, health, reflection, metrics, models."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self.metrics = Metrics()
+        self.registry = ModelRegistry()
+        self._health = health.aio.HealthServicer()
+        self._server = self._make_server()
+        self._watch: asyncio.Task[None] | None = None
+        self.port = 0
+        """Where it listens, known after `start`."""
+
+    def _make_server(self) -> grpc.aio.Server:
+        server = grpc.aio.server(
+            interceptors=[StatusInterceptor(SERVICE_NAME, self.metrics)],
+            # Without this, a second server on a taken port would silently share it.
+            options=[("grpc.so_reuseport", 0)],
+        )
+        translator = Translator(self.registry, self.config, self.metrics)
+        server.add_generic_rpc_handlers((make_handler(TranslationService(translator)),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        return server
+
+    async def start(self) -> None:
+        """Listens, then loads: until the models are warm, health says NOT_SERVING.
+
+        Raises ConfigError if a port is taken, PackageError if a package is refused.
+        """
+        await self._set_health(NOT_SERVING)
+        address = f"{self.config.host}:{self.config.port}"
+        try:
+            self.port = self._server.add_insecure_port(address)
+            if self.config.metrics_port:
+                start_http_server(self.config.metrics_port, self.config.host, self.metrics.registry)
+        except (RuntimeError, OSError) as error:
+            taken = address if isinstance(error, RuntimeError) else f"{self.config.host}:{self.config.metrics_port}"
+            raise ConfigError(f"cannot listen on {taken}: the address is taken or not this machine's") from error
+        await self._server.start()
+        for folder in find_packages(self.config.models):
+            serve = await asyncio.to_thread(load_model, folder, self.config, self.metrics)
+            model = serve()
+            self.registry.add(model)
+            logger.info("loaded %s, %s", model.package.label, model.variant)
+        await self._set_health(SERVING)
+        self._watch = asyncio.create_task(self._watch_engines())
+
+    async def _watch_engines(self) -> None:
+        """Turns health off while an engine is dead or stuck, and on again when it moves."""
+        was_healthy = True
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            is_healthy = self.registry.is_healthy(self.config.stuck_after_s)
+            if is_healthy != was_healthy:
+                logger.error("engines are %s", "healthy again" if is_healthy else "dead or stuck")
+                await self._set_health(SERVING if is_healthy else NOT_SERVING)
+            was_healthy = is_healthy
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for service in ("", SERVICE_NAME):
+            await self._health.set(service, status)
+
+    async def stop(self) -> None:
+        """Drains: health off, a delay for load balancers, no new calls, the running ones finish, engines stop."""
+        if self._watch is not None:
+            self._watch.cancel()
+        await self._set_health(NOT_SERVING)
+        await asyncio.sleep(self.config.drain_delay_s)
+        await self._server.stop(self.config.drain_timeout_s)
+        await self.registry.close()
+
+
+@contextlib.asynccontextmanager
+async def running(config: ServerConfig) -> AsyncIterator[App]:
+    """A started server, stopped at the end; for tests and tools that live in the same process."""
+    app = App(config)
+    try:
+        await app.start()
+        yield app
+    finally:
+        await app.stop()
+
+
+async def serve_until_signalled(config: ServerConfig) -> None:
+    """Serves until SIGTERM or Ctrl-C, then drains. Raises ConfigError or PackageError if it cannot start."""
+    signalled = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, signalled.set)
+    app = App(config)
+    start = asyncio.create_task(app.start())
+    stop = asyncio.create_task(signalled.wait())
+    await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if start.done():
+        start.result()
+        print(f"serving on {config.host}:{app.port}", flush=True)
+        await stop
+        print("draining", flush=True)
+    await app.stop()

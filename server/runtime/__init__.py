@@ -1,0 +1,1 @@
+"""Tensors, no policy: the cache, the sessions, the choice of a token."""

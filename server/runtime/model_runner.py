@@ -1,0 +1,118 @@
+"""Runs a package's two graphs on ONNX Runtime, over caches that are bound, never copied. Knows nothing of policy."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from server import package as names
+from server.package import ModelPackage
+from server.runtime.kv_cache import FloatArray, KVCache
+
+ENCODER_PADDING = 16
+"""Sources are always padded to a multiple of this, alone too: then a row's bits do not depend on its neighbours."""
+
+
+class ModelRunner:
+    """`encode` fills slots, `decode_step` advances the first n of them by one token.
+
+    The LLM world calls the encoder pass "prefill".
+    """
+
+    def __init__(self, package: ModelPackage, variant: str, num_slots: int, num_threads: int) -> None:
+        """Loads the graphs of `variant` into private memory. Raises PackageError for a file that is not as sealed."""
+        files = package.manifest.variants[variant]
+        architecture = package.manifest.architecture
+        weights = package.read_file(files.weights)
+        self._encoder = _session(package.read_file(files.encoder), weights, num_threads)
+        self._decoder = _session(package.read_file(files.decoder), weights, num_threads)
+        self._pad_id = package.manifest.special_ids.pad
+        self._num_layers = architecture.num_decoder_layers
+        self.cache = KVCache(architecture, num_slots)
+        self._tokens = np.zeros((num_slots, 1), np.int64)
+        self._past_lengths = np.zeros(num_slots, np.int32)
+        self._source_lengths = np.zeros(num_slots, np.int32)
+        self._logits = np.zeros((num_slots, architecture.vocabulary_size), np.float32)
+        self._bindings: dict[int, ort.IOBinding] = {}
+
+    @property
+    def num_slots(self) -> int:
+        """N: sequences that fit at once."""
+        return self.cache.num_slots
+
+    def encode(self, sources: Sequence[Sequence[int]], slots: Sequence[int]) -> None:
+        """Encodes `sources` (token ids) and stores their cross-attention keys and values in `slots`.
+
+        Sources of the same padded length share a batch.
+        """
+        groups: dict[int, list[int]] = defaultdict(list)
+        for i, source in enumerate(sources):
+            groups[-(-len(source) // ENCODER_PADDING) * ENCODER_PADDING].append(i)
+        for padded_length, group in groups.items():
+            projected = self._encode_batch([sources[i] for i in group], padded_length)
+            for row, i in enumerate(group):
+                self.cache.write_cross(slots[i], projected, row, len(sources[i]))
+                self._source_lengths[slots[i]] = len(sources[i])
+                self._past_lengths[slots[i]] = 0
+
+    def _encode_batch(self, sources: list[Sequence[int]], length: int) -> list[FloatArray]:
+        input_ids = np.full((len(sources), length), self._pad_id, np.int64)  # (B, S)
+        attention_mask = np.zeros((len(sources), length), np.int32)  # (B, S)
+        for row, source in enumerate(sources):
+            input_ids[row, : len(source)] = source
+            attention_mask[row, : len(source)] = 1
+        inputs = {names.INPUT_IDS: input_ids, names.ATTENTION_MASK: attention_mask}
+        outputs: list[FloatArray] = self._encoder.run(names.cross_cache_names(self._num_layers), inputs)
+        return outputs
+
+    def decode_step(self, tokens: Sequence[int]) -> FloatArray:
+        """Feeds `tokens`, the last token of slots 0 .. n-1, and returns logits float32 (n, V).
+
+        Every fed slot's past grows by one. The result is overwritten by the next step.
+        """
+        num_rows = len(tokens)
+        self._tokens[:num_rows, 0] = tokens
+        binding = self._bindings.get(num_rows)
+        if binding is None:
+            binding = self._bindings[num_rows] = self._bind(num_rows)
+        self._decoder.run_with_iobinding(binding)
+        self._past_lengths[:num_rows] += 1
+        return self._logits[:num_rows]
+
+    def _bind(self, num_rows: int) -> ort.IOBinding:
+        """Binds the first `num_rows` slots; past and present are the same memory, so attention appends in place."""
+        binding = self._decoder.io_binding()
+        inputs: list[tuple[str, npt.NDArray[np.generic]]] = [
+            (names.INPUT_IDS, self._tokens),
+            (names.PAST_LENGTHS, self._past_lengths),
+            (names.SOURCE_LENGTHS, self._source_lengths),
+            *zip(names.cache_names(self._num_layers, "past_key_values"), self.cache.arrays, strict=True),
+        ]
+        for name, array in inputs:
+            shape = (num_rows, *array.shape[1:])
+            binding.bind_input(name, "cpu", 0, array.dtype, shape, array.ctypes.data)
+        outputs = zip(names.cache_names(self._num_layers, "present"), self.cache.arrays, strict=True)
+        for name, array in ((names.LOGITS, self._logits), *outputs):
+            shape = (num_rows, *array.shape[1:])
+            binding.bind_output(name, "cpu", 0, array.dtype, shape, array.ctypes.data)
+        return binding
+
+    def move(self, source: int, target: int) -> None:
+        """Moves the sequence in slot `source` to slot `target`, copying only what it uses."""
+        past_length, source_length = int(self._past_lengths[source]), int(self._source_lengths[source])
+        self.cache.copy(source, target, past_length, source_length)
+        self._past_lengths[target], self._source_lengths[target] = past_length, source_length
+
+
+def _session(graph: bytes, weights: bytes, num_threads: int) -> ort.InferenceSession:
+    """A CPU session over `graph` with its external data in `weights`, so that nothing on disk is mapped."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_external_initializers_from_files_in_memory([names.WEIGHTS_FILE], [weights], [len(weights)])
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,1 @@
+"""Text, no ids beyond the tokenizer's."""

@@ -1,0 +1,138 @@
+"""A small real server for the client's tests: answers texts in upper case, or as a test says."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn, Self
+
+import grpc
+from attendant_protos.v1 import translation_pb2 as pb
+from attendant_protos.v1 import translation_pb2_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+Answer = Callable[[pb.TranslateRequest, grpc.ServicerContext], pb.TranslateResponse]
+
+PATIENCE_S = 20.0
+"""How long a test waits for what must happen, before it fails rather than hang."""
+
+
+def echo(request: pb.TranslateRequest, context: grpc.ServicerContext) -> pb.TranslateResponse:
+    """Answers each text in upper case; its tokens are its words."""
+    return pb.TranslateResponse(translations=[_shout(text) for text in request.texts])
+
+
+def _shout(text: str) -> pb.Translation:
+    num_words = len(text.split())
+    return pb.Translation(
+        text=text.upper(),
+        finish_reason=pb.FINISH_REASON_STOP if text else pb.FINISH_REASON_EMPTY,
+        source_tokens=num_words,
+        target_tokens=num_words + 1 if text else 0,
+    )
+
+
+def refuse(code: grpc.StatusCode, details: str) -> Answer:
+    """Returns an answer that fails every request."""
+
+    def answer(request: pb.TranslateRequest, context: grpc.ServicerContext) -> NoReturn:
+        context.abort(code, details)
+
+    return answer
+
+
+def refuse_text(text: str, code: grpc.StatusCode, details: str) -> Answer:
+    """Returns an answer that fails requests with one text and echoes all others."""
+
+    def answer(
+        request: pb.TranslateRequest, context: grpc.ServicerContext
+    ) -> pb.TranslateResponse:
+        if text in request.texts:
+            context.abort(code, details)
+        return echo(request, context)
+
+    return answer
+
+
+def last_come_first_served(count: int) -> Answer:
+    """Returns an answer that waits for `count` requests and answers them in reverse order."""
+    changed = threading.Condition()
+    arrived: list[object] = []
+
+    def answer(
+        request: pb.TranslateRequest, context: grpc.ServicerContext
+    ) -> pb.TranslateResponse:
+        with changed:
+            arrived.append(request)
+            is_full = len(arrived) == count
+            if is_full:
+                arrived.append("all are here")
+            changed.notify_all()
+            mine_is_last = changed.wait_for(
+                lambda: len(arrived) > count and _last_request(arrived) is request, PATIENCE_S
+            )
+            arrived[:] = [other for other in arrived if other is not request] + ["answered"]
+            changed.notify_all()
+        if not mine_is_last:
+            context.abort(grpc.StatusCode.ABORTED, f"fewer than {count} requests came together")
+        return echo(request, context)
+
+    return answer
+
+
+def _last_request(arrived: list[object]) -> object:
+    return next(each for each in reversed(arrived) if isinstance(each, pb.TranslateRequest))
+
+
+class EchoServer(translation_pb2_grpc.TranslationServiceServicer):
+    """The service on a free port of the loopback, for as long as the `with` block runs."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.answer: Answer = echo
+        self.requests: list[pb.TranslateRequest] = []
+        self.max_in_flight = 0
+        self.health = _Health()
+        self._in_flight = 0
+        self._lock = threading.Lock()
+        self._server = grpc.server(ThreadPoolExecutor(max_workers=80))
+        translation_pb2_grpc.add_TranslationServiceServicer_to_server(self, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        self.target = f"127.0.0.1:{self.port}"
+
+    def Translate(
+        self, request: pb.TranslateRequest, context: grpc.ServicerContext
+    ) -> pb.TranslateResponse:
+        with self._lock:
+            self.requests.append(request)
+            self._in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self._in_flight)
+        try:
+            return self.answer(request, context)
+        finally:
+            with self._lock:
+                self._in_flight -= 1
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(0).wait(PATIENCE_S)
+
+
+class _Health(health.HealthServicer):
+    """The standard health service, after answers that a test has put first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: list[grpc.StatusCode | int] = []
+
+    def Check(
+        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> health_pb2.HealthCheckResponse:
+        if not self.first:
+            return super().Check(request, context)
+        status = self.first.pop(0)
+        if isinstance(status, grpc.StatusCode):
+            context.abort(status, "as the test says")
+        return health_pb2.HealthCheckResponse(status=status)

@@ -1,0 +1,27 @@
+"""What installing and importing the package brings along."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import requires
+
+import attendant
+
+
+def test_installing_brings_grpc_and_protobuf_and_nothing_heavy() -> None:
+    names = {re.split(r"[<>=~! ]", line)[0] for line in requires("attendant") or []}
+    assert names == {"attendant-protos", "grpcio", "grpcio-health-checking", "protobuf"}
+
+
+def test_importing_brings_nothing_of_the_server_or_of_training() -> None:
+    code = "import sys, attendant, attendant.cli.main; print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    top_level = {module.partition(".")[0] for module in modules}
+    assert "attendant" in top_level
+    assert not top_level & {"server", "training", "export", "torch", "numpy", "onnxruntime"}
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(hasattr(attendant, name) for name in attendant.__all__)

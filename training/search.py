@@ -1,0 +1,56 @@
+"""Greedy search in PyTorch: the reference that the server's search is checked against, and so never shares code with it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from training.config import PAD_ID
+from training.model import LayerCache, Transformer
+
+
+def max_target_tokens(num_source_tokens: int, max_length: int) -> int:
+    """How many tokens a translation may have, its end counted: generous for any language pair, and bounded."""
+    return min(2 * num_source_tokens + 16, max_length)
+
+
+@torch.inference_mode()
+def greedy_search(model: Transformer, sources: list[list[int]]) -> list[list[int]]:
+    """The most probable next token, again and again, for each of `sources` (token ids) as one padded batch.
+
+    Returns the generated ids of each, the end of sentence left out.
+    """
+    limits = torch.tensor([max_target_tokens(len(s), model.config.max_length) for s in sources])
+    source = torch.nn.utils.rnn.pad_sequence(
+        [torch.tensor(s) for s in sources], batch_first=True, padding_value=PAD_ID
+    )  # (B, S)
+    source_mask = model.padding_mask(source)
+    caches = model.start_cache(model.encode(source, source_mask))
+    last = torch.full((len(sources), 1), model.config.bos_id)  # (B, 1)
+    alive = torch.arange(len(sources))
+    results: list[list[int]] = [[] for _ in sources]
+    for length in range(1, int(limits.max()) + 1):
+        logits, caches = model.decode_step(last, caches, source_mask)
+        last = _best_token(model, logits)  # (B, 1)
+        for row, token in zip(alive.tolist(), last[:, 0].tolist(), strict=True):
+            if token != model.config.eos_id:
+                results[row].append(token)
+        going_on = (last[:, 0] != model.config.eos_id) & (limits[alive] > length)
+        if not going_on.any():
+            break
+        alive, last, source_mask = alive[going_on], last[going_on], source_mask[going_on]
+        caches = [_keep_rows(cache, going_on) for cache in caches]
+    return results
+
+
+def _best_token(model: Transformer, logits: Tensor) -> Tensor:
+    """The best token of the last position, int64 (B, 1); padding and the start token are never chosen."""
+    scores = logits[:, -1].clone()  # (B, V)
+    scores[:, [model.config.pad_id, model.config.bos_id]] = -torch.inf
+    return scores.argmax(dim=-1, keepdim=True)
+
+
+def _keep_rows(cache: LayerCache, rows: Tensor) -> LayerCache:
+    return LayerCache(
+        cache.self_key[rows], cache.self_value[rows], cache.cross_key[rows], cache.cross_value[rows]
+    )

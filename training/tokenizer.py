@@ -1,0 +1,67 @@
+"""Trains and reads the SentencePiece model, the only tokenizer artefact: a joint vocabulary for all languages.
+
+The target language is told to the model by a tag at the start of the source, `<2de>`. Tags are control symbols,
+which no text can spell.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import sentencepiece
+
+from training.config import BOS_ID, EOS_ID, PAD_ID, UNK_ID, DataConfig
+
+
+def language_tag(language: str) -> str:
+    """The control symbol that asks for `language`."""
+    return f"<2{language}>"
+
+
+def train_tokenizer(sentences: Iterable[str], data: DataConfig, path: Path) -> None:
+    """Learns a unigram model (Kudo 2018) over `sentences` and writes it to `path`."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=data.vocabulary_size,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        byte_fallback=data.is_byte_fallback,
+        pad_id=PAD_ID,
+        bos_id=BOS_ID,
+        eos_id=EOS_ID,
+        unk_id=UNK_ID,
+        control_symbols=[language_tag(language) for language in data.languages],
+        num_threads=2,
+        minloglevel=2,
+    )
+    path.write_bytes(model.getvalue())
+
+
+class Tokenizer:
+    """Text to ids and back, for training."""
+
+    def __init__(self, path: Path) -> None:
+        self._processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V."""
+        return int(self._processor.get_piece_size())
+
+    def encode_source(self, text: str, target_language: str) -> list[int]:
+        """Tag, pieces, end of sentence."""
+        tag = int(self._processor.piece_to_id(language_tag(target_language)))
+        return [tag, *self._processor.encode(text), EOS_ID]
+
+    def encode_target(self, text: str) -> list[int]:
+        """Beginning of sentence, pieces, end of sentence."""
+        return [BOS_ID, *self._processor.encode(text), EOS_ID]
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of `ids`; control symbols have none."""
+        return str(self._processor.decode(ids))
