@@ -13,7 +13,7 @@ from server.engine.engine import Engine
 from server.engine.sequence import DecodingOptions
 from server.errors import NotFoundError, PackageError
 from server.metrics import Metrics
-from server.package import MANIFEST_FILE, TOKENIZER_FILE, Manifest, ModelPackage, Sample
+from server.package import MANIFEST_FILE, TOKENIZER_FILE, Manifest, ModelPackage, Sample, open_package
 from server.runtime.model_runner import ModelRunner
 from server.text.tokenizer import Tokenizer
 
@@ -123,7 +123,7 @@ def load_model(folder: Path, config: ServerConfig, metrics: Metrics) -> Callable
 
     Returns what makes it serve, to be called on the event loop. Raises PackageError.
     """
-    package = ModelPackage(folder)
+    package = open_package(folder)
     variant = config.variant or package.manifest.default_variant
     if variant not in package.manifest.variants:
         known = ", ".join(package.manifest.variants)

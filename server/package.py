@@ -185,17 +185,12 @@ def _check_variant(label: str, pytorch: Evidence, shown: Evidence, limits: Evide
 
 
 class ModelPackage:
-    """A package on disk whose manifest has been checked; files are read, and checked, when they are needed."""
+    """A package on disk; its files are read, and checked, when they are needed."""
 
-    def __init__(self, folder: Path) -> None:
-        """Reads and checks the manifest in `folder`. Raises PackageError."""
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        """A package whose manifest is known; one on disk comes from `open_package`."""
         self.folder = folder
-        self.manifest = _read_manifest(folder)
-        check_evidence(str(folder), self.manifest)
-        for name, variant in self.manifest.variants.items():
-            for path in (variant.encoder, variant.decoder, variant.weights):
-                if path not in self.manifest.files:
-                    raise PackageError(f"{folder}: variant {name} names {path}, which has no SHA-256")
+        self.manifest = manifest
 
     @property
     def label(self) -> str:
@@ -217,6 +212,17 @@ class ModelPackage:
         if found != expected:
             raise PackageError(f"{self.folder / path}: SHA-256 is {found}, the manifest says {expected}")
         return content
+
+
+def open_package(folder: Path) -> ModelPackage:
+    """The package in `folder`, its manifest checked. Raises PackageError."""
+    manifest = _read_manifest(folder)
+    check_evidence(str(folder), manifest)
+    for name, variant in manifest.variants.items():
+        for path in (variant.encoder, variant.decoder, variant.weights, TOKENIZER_FILE):
+            if path not in manifest.files:
+                raise PackageError(f"{folder}: variant {name} needs {path}, which has no SHA-256")
+    return ModelPackage(folder, manifest)
 
 
 def _read_manifest(folder: Path) -> Manifest:

@@ -53,10 +53,13 @@ class Tokenizer:
         """V."""
         return int(self._processor.get_piece_size())
 
+    def piece_id(self, piece: str) -> int:
+        """The id of one piece of the vocabulary, such as a tag."""
+        return int(self._processor.piece_to_id(piece))
+
     def encode_source(self, text: str, target_language: str) -> list[int]:
         """Tag, pieces, end of sentence."""
-        tag = int(self._processor.piece_to_id(language_tag(target_language)))
-        return [tag, *self._processor.encode(text), EOS_ID]
+        return [self.piece_id(language_tag(target_language)), *self._processor.encode(text), EOS_ID]
 
     def encode_target(self, text: str) -> list[int]:
         """Beginning of sentence, pieces, end of sentence."""

@@ -43,9 +43,7 @@ def refuse(code: grpc.StatusCode, details: str) -> Answer:
 def refuse_text(text: str, code: grpc.StatusCode, details: str) -> Answer:
     """Returns an answer that fails requests with one text and echoes all others."""
 
-    def answer(
-        request: pb.TranslateRequest, context: grpc.ServicerContext
-    ) -> pb.TranslateResponse:
+    def answer(request: pb.TranslateRequest, context: grpc.ServicerContext) -> pb.TranslateResponse:
         if text in request.texts:
             context.abort(code, details)
         return echo(request, context)
@@ -53,34 +51,31 @@ def refuse_text(text: str, code: grpc.StatusCode, details: str) -> Answer:
     return answer
 
 
-def last_come_first_served(count: int) -> Answer:
-    """Returns an answer that waits for `count` requests and answers them in reverse order."""
-    changed = threading.Condition()
-    arrived: list[object] = []
+class LastComeFirstServed:
+    """An answer that waits for `count` requests and gives the first to the one that came last."""
 
-    def answer(
-        request: pb.TranslateRequest, context: grpc.ServicerContext
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._num_arrived = 0
+        self._num_answered = 0
+        self._changed = threading.Condition()
+
+    def __call__(
+        self, request: pb.TranslateRequest, context: grpc.ServicerContext
     ) -> pb.TranslateResponse:
-        with changed:
-            arrived.append(request)
-            is_full = len(arrived) == count
-            if is_full:
-                arrived.append("all are here")
-            changed.notify_all()
-            mine_is_last = changed.wait_for(
-                lambda: len(arrived) > count and _last_request(arrived) is request, PATIENCE_S
-            )
-            arrived[:] = [other for other in arrived if other is not request] + ["answered"]
-            changed.notify_all()
-        if not mine_is_last:
-            context.abort(grpc.StatusCode.ABORTED, f"fewer than {count} requests came together")
+        with self._changed:
+            place = self._num_arrived
+            self._num_arrived += 1
+            self._changed.notify_all()
+            if not self._changed.wait_for(lambda: self._is_turn_of(place), PATIENCE_S):
+                context.abort(grpc.StatusCode.ABORTED, "too few requests came together")
+            self._num_answered += 1
+            self._changed.notify_all()
         return echo(request, context)
 
-    return answer
-
-
-def _last_request(arrived: list[object]) -> object:
-    return next(each for each in reversed(arrived) if isinstance(each, pb.TranslateRequest))
+    def _is_turn_of(self, place: int) -> bool:
+        are_all_here = self._num_arrived >= self._count
+        return are_all_here and self._num_answered == self._count - 1 - place
 
 
 class EchoServer(translation_pb2_grpc.TranslationServiceServicer):
@@ -93,7 +88,8 @@ class EchoServer(translation_pb2_grpc.TranslationServiceServicer):
         self.health = _Health()
         self._in_flight = 0
         self._lock = threading.Lock()
-        self._server = grpc.server(ThreadPoolExecutor(max_workers=80))
+        self._threads = ThreadPoolExecutor(max_workers=80)
+        self._server = grpc.server(self._threads)
         translation_pb2_grpc.add_TranslationServiceServicer_to_server(self, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
@@ -118,6 +114,7 @@ class EchoServer(translation_pb2_grpc.TranslationServiceServicer):
 
     def __exit__(self, *_: object) -> None:
         self._server.stop(0).wait(PATIENCE_S)
+        self._threads.shutdown()
 
 
 class _Health(health.HealthServicer):

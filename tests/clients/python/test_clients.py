@@ -51,7 +51,8 @@ def call_async_client(target: str, method: str, *arguments: object, **options: o
 @pytest.fixture(params=[call_client, call_async_client], ids=["Client", "AsyncClient"])
 def call(request: pytest.FixtureRequest) -> Call:
     """Makes one call with a client of its own, of either kind."""
-    return request.param
+    made: Call = request.param
+    return made
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def held(server: EchoServer) -> Iterator[EchoServer]:
     is_over.set()
 
 
-EN_DE = {"source_language": "en", "target_language": "de"}
+EN_DE: Any = {"source_language": "en", "target_language": "de"}
 
 
 def test_a_string_gives_a_translation(server: EchoServer, call: Call) -> None:
@@ -77,9 +78,7 @@ def test_a_string_gives_a_translation(server: EchoServer, call: Call) -> None:
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
-def test_a_sequence_gives_a_list_in_its_order(
-    server: EchoServer, call: Call, kind: type
-) -> None:
+def test_a_sequence_gives_a_list_in_its_order(server: EchoServer, call: Call, kind: type) -> None:
     translations = call(server.target, "translate", kind(["b", "a", "", "c"]), **EN_DE)
     assert [str(translation) for translation in translations] == ["B", "A", "", "C"]
     assert translations[2].finish_reason is FinishReason.EMPTY
@@ -149,7 +148,7 @@ def test_keep_alive_is_accepted(server: EchoServer, call: Call) -> None:
 @pytest.mark.parametrize("field", ["interval_s", "timeout_s"])
 def test_keep_alive_refuses_a_time_of_zero_by_name(field: str) -> None:
     with pytest.raises(ValueError, match=f"^{field}: .* 0$"):
-        KeepAlive(**{field: 0})
+        KeepAlive(**{field: 0})  # type: ignore[arg-type]
 
 
 def test_health_says_what_the_server_says(server: EchoServer, call: Call) -> None:

@@ -35,7 +35,7 @@ def test_a_limit_that_protobuf_cannot_hold_is_refused_by_name(limit: int) -> Non
 def test_half_a_surrogate_pair_is_refused_by_field_and_place() -> None:
     with pytest.raises(InvalidRequestError, match=r"^texts\[1\]: .* character 2$"):
         build_request(["fine", "no\ud800"], "en", "de", "", None)
-    with pytest.raises(InvalidRequestError, match="^model: "):
+    with pytest.raises(InvalidRequestError, match=r"^model: "):
         build_request(["fine"], "en", "de", "\udfff", None)
 
 
