@@ -1,1 +1,3 @@
-"""Turns a checkpoint into a model package: ONNX graphs, a manifest, and the evidence that they are right."""
+"""Turns a checkpoint into a model package: ONNX graphs, a manifest, and the evidence that they are
+right.
+"""

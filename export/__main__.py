@@ -1,4 +1,6 @@
-"""python -m export CHECKPOINT PACKAGE_DIR: exports, verifies, and writes a package NAME/VERSION/ if the evidence holds."""
+"""python -m export CHECKPOINT PACKAGE_DIR: exports, verifies, and writes a package NAME/VERSION/ if
+the evidence holds.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,17 @@ from training.corpus import CorpusError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 when a package was written, 1 if the evidence failed, 2 for bad input."""
+    """Returns the exit code: 0 when a package was written, 1 if the evidence failed, 2 for bad
+    input.
+    """
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="model.safetensors, its tokenizer.model beside it")
+    parser.add_argument(
+        "checkpoint", type=Path, help="model.safetensors, its tokenizer.model beside it"
+    )
     parser.add_argument("package", type=Path, help="folder to write, .../NAME/VERSION")
-    parser.add_argument("--variants", default="cpu-int8,cpu-fp32", help="variants to export and verify")
+    parser.add_argument(
+        "--variants", default="cpu-int8,cpu-fp32", help="variants to export and verify"
+    )
     parser.add_argument("--ship", default="", help="variants to keep in the package (default: all)")
     parser.add_argument("--default-variant", default="cpu-int8")
     parser.add_argument("--data-root", default="", help="folder of Multi30k's files")

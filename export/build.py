@@ -1,4 +1,6 @@
-"""Builds a model package: graphs, tokenizer, model card, evidence, manifest. Nothing appears unless all of it holds."""
+"""Builds a model package: graphs, tokenizer, model card, evidence, manifest. Nothing appears unless
+all of it holds.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ class ExportOptions:
 def build_package(options: ExportOptions, report: Callable[[str], object] = print) -> Path:
     """Exports, verifies and writes; returns the package's folder.
 
-    Raises PackageError, and leaves nothing behind, if the evidence fails; CheckpointError or CorpusError for bad input.
+    Raises PackageError, and leaves nothing behind, if the evidence fails; CheckpointError or
+    CorpusError for bad input.
     """
     model, checkpoint = load_model(options.checkpoint)
     tokenizer_path = options.checkpoint.parent / contract.TOKENIZER_FILE
@@ -139,7 +142,9 @@ def _variant(name: str) -> Variant:
 
 def _special_ids(tokenizer: Path, config: Config) -> contract.SpecialIds:
     processor = TrainingTokenizer(tokenizer)
-    tags = {language: processor.piece_id(language_tag(language)) for language in config.data.languages}
+    tags = {
+        language: processor.piece_id(language_tag(language)) for language in config.data.languages
+    }
     unk = processor.piece_id("<unk>")
     return contract.SpecialIds(PAD_ID, config.model.bos_id, config.model.eos_id, unk, tags)
 
@@ -164,13 +169,17 @@ def _provenance(options: ExportOptions, config: Config, model: Transformer) -> d
 
 
 def _recipe(config: Config) -> dict[str, Any]:
-    return {key: value for key, value in dataclasses.asdict(config.train).items() if key != "output"}
+    return {
+        key: value for key, value in dataclasses.asdict(config.train).items() if key != "output"
+    }
 
 
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+        found = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+        )
     except OSError:
         return "unknown"
     return found.stdout.strip() or "unknown"
@@ -183,7 +192,9 @@ def _with_evidence(
     sentences: list[verify.Sentence],
     report: Callable[[str], object],
 ) -> Manifest:
-    """Measures every variant. Raises PackageError if tokenizers differ or a figure is beyond its limit."""
+    """Measures every variant. Raises PackageError if tokenizers differ or a figure is beyond its
+    limit.
+    """
     tokenizer = TrainingTokenizer(folder / contract.TOKENIZER_FILE)
     serving = ServingTokenizer((folder / contract.TOKENIZER_FILE).read_bytes(), draft.special_ids)
     verify.check_tokenizers(sentences, tokenizer, serving)
@@ -194,7 +205,9 @@ def _with_evidence(
     for variant in draft.variants:
         report(f"verifying {variant}")
         package = ModelPackage(folder, draft)
-        evidence[variant], outputs[variant] = verify.verify_variant(package, variant, model, reference, sentences)
+        evidence[variant], outputs[variant] = verify.verify_variant(
+            package, variant, model, reference, sentences
+        )
         report(_line(variant, evidence[variant], evidence["pytorch"]))
     samples = verify.make_samples(sentences, outputs, NUM_SAMPLES)
     manifest = dataclasses.replace(draft, evidence=evidence, samples=samples)
@@ -204,13 +217,16 @@ def _with_evidence(
 
 def _line(variant: str, shown: Evidence, pytorch: Evidence) -> str:
     return (
-        f"{variant}: BLEU {shown.bleu:.2f} (PyTorch {pytorch.bleu:.2f}), chrF {shown.chrf:.2f}, "
-        f"token-exact {shown.token_exact_rate:.2%}, largest logit difference {shown.max_logit_difference:.1e}"
+        f"{variant}: BLEU {shown.bleu:.2f} (PyTorch {pytorch.bleu:.2f}), "
+        f"chrF {shown.chrf:.2f}, token-exact {shown.token_exact_rate:.2%}, "
+        f"largest logit difference {shown.max_logit_difference:.1e}"
     )
 
 
 def _ship(manifest: Manifest, shipped: tuple[str, ...], folder: Path) -> Manifest:
-    """Takes the variants that do not ship out of the folder; their evidence stays, for it was measured."""
+    """Takes the variants that do not ship out of the folder; their evidence stays, for it was
+    measured.
+    """
     for name in set(manifest.variants) - set(shipped):
         shutil.rmtree(folder / name)
     variants = {name: variant for name, variant in manifest.variants.items() if name in shipped}
@@ -218,5 +234,10 @@ def _ship(manifest: Manifest, shipped: tuple[str, ...], folder: Path) -> Manifes
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != contract.MANIFEST_FILE)
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.name != contract.MANIFEST_FILE
+    )
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }

@@ -1,7 +1,10 @@
-"""EncoderGraph and DecoderGraph: the trained Transformer as two functions of tensors, with no Python state.
+"""EncoderGraph and DecoderGraph: the trained Transformer as two functions of tensors, with no
+Python state.
 
-They read the weights of training's Transformer and emit ONNX Runtime's fused attention operators. How a linear
-layer is computed is the precision's business: a `LinearFactory` makes it. Dimension letters as in training/model.py,
+They read the weights of training's Transformer and emit ONNX Runtime's fused attention operators.
+How a linear
+layer is computed is the precision's business: a `LinearFactory` makes it. Dimension letters as in
+training/model.py,
 and N, the number of positions that a cache has room for.
 """
 
@@ -36,7 +39,9 @@ class LinearFactory(Protocol):
     """A precision: how weights are stored and multiplied."""
 
     def linear(self, weight: Tensor, bias: Tensor) -> nn.Module:
-        """A module that maps float (..., in) to (..., out); `weight` float (out, in), `bias` float (out,)."""
+        """A module that maps float (..., in) to (..., out); `weight` float (out, in), `bias` float
+        (out,).
+        """
         ...
 
     def word_table(self, weight: Tensor) -> WordTable:
@@ -103,7 +108,8 @@ class _FeedForwardGraph(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = torch.relu(self.w_1(self.norm.before(x)))  # (B, T, F)
-        return self.norm.after(x, self.w_2(hidden))
+        projected: Tensor = self.w_2(hidden)  # (B, T, D)
+        return self.norm.after(x, projected)
 
 
 class _EncoderLayerGraph(nn.Module):
@@ -126,7 +132,8 @@ class _EncoderLayerGraph(nn.Module):
             shape=x.shape,
             version=1,
         )  # (B, S, D)
-        return self.feed_forward(self.norm.after(x, self.w_o(heads)))
+        output: Tensor = self.feed_forward(self.norm.after(x, self.w_o(heads)))
+        return output
 
 
 class EncoderGraph(nn.Module):
@@ -141,13 +148,16 @@ class EncoderGraph(nn.Module):
         self.norm = model.encoder_norm
         self.num_heads = model.config.num_heads
         cross = [layer.cross_attention for layer in _decoder(model)]
-        self.w_kv = fuse(factory, [w for attention in cross for w in (attention.w_k, attention.w_v)])
+        self.w_kv = fuse(
+            factory, [w for attention in cross for w in (attention.w_k, attention.w_v)]
+        )
         self.num_outputs = 2 * len(cross)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         """`input_ids` int64 (B, S); `attention_mask` int32 (B, S), 1 for a token, 0 for padding.
 
-        Returns `present.{i}.encoder.key` and `.value` for each decoder layer, each float (B, H, S, K).
+        Returns `present.{i}.encoder.key` and `.value` for each decoder layer, each float (B, H, S,
+        K).
         """
         positions = torch.arange(input_ids.size(1))  # (S,)
         x = self.words.rows(input_ids) * self.scale + self.positions(positions)  # (B, S, D)
@@ -199,11 +209,16 @@ class _Lengths:
 
 
 def _cached_attention(
-    num_heads: int, new: tuple[Tensor, Tensor | None, Tensor | None], cache: Sequence[Tensor], read: _Lengths
+    num_heads: int,
+    new: tuple[Tensor, Tensor | None, Tensor | None],
+    cache: Sequence[Tensor],
+    read: _Lengths,
 ) -> tuple[Tensor, ...]:
-    """One query a row over its own part of `cache`; where past and present share memory, it appends in place.
+    """One query a row over its own part of `cache`; where past and present share memory, it appends
+    in place.
 
-    `new` is (query, key, value), or all three packed in the first. Returns the heads' output (B, 1, D), and
+    `new` is (query, key, value), or all three packed in the first. Returns the heads' output (B, 1,
+    D), and
     the two caches (B, H, N, K).
     """
     key, value = cache
@@ -239,19 +254,25 @@ class DecoderGraph(nn.Module):
     def forward(
         self, input_ids: Tensor, past_lengths: Tensor, source_lengths: Tensor, caches: list[Tensor]
     ) -> tuple[Tensor, ...]:
-        """`input_ids` int64 (B, 1); `past_lengths` int32 (B,), positions in each row's cache; `source_lengths`
-        int32 (B,); `caches` four a layer, self key, self value, cross key, cross value, each (B, H, N, K).
+        """`input_ids` int64 (B, 1); `past_lengths` int32 (B,), positions in each row's cache;
+        `source_lengths`
+        int32 (B,); `caches` four a layer, self key, self value, cross key, cross value, each (B, H,
+        N, K).
 
         Returns logits float (B, V), then the caches in the same order.
         """
         own, source = _Lengths(past_lengths), _Lengths(source_lengths - 1)
-        x = self.words.rows(input_ids) * self.scale + self.positions(past_lengths[:, None])  # (B, 1, D)
+        x = self.words.rows(input_ids) * self.scale + self.positions(
+            past_lengths[:, None]
+        )  # (B, 1, D)
         updated: list[Tensor] = []
         for i, layer in enumerate(self.layers):
             x, cache = layer(x, caches[4 * i : 4 * i + 4], own, source)
             updated.extend(cache)
         x = self.norm(x)  # (B, 1, D)
-        logits = self.words.logits(x, self.bias) if self.output is None else self.output(x)  # (B, 1, V)
+        logits = (
+            self.words.logits(x, self.bias) if self.output is None else self.output(x)
+        )  # (B, 1, V)
         return logits[:, 0], *updated
 
 

@@ -1,7 +1,10 @@
-"""Row-wise int8: every row of activations has its own scale, every output channel of weights its own.
+"""Row-wise int8: every row of activations has its own scale, every output channel of weights its
+own.
 
-A row's result depends on that row alone, and integer sums have no order, so the same bits come out alone and in any
-batch. (One scale for the whole batch, as DynamicQuantizeLinear has it, would make a row depend on its neighbours.)
+A row's result depends on that row alone, and integer sums have no order, so the same bits come out
+alone and in any
+batch. (One scale for the whole batch, as DynamicQuantizeLinear has it, would make a row depend on
+its neighbours.)
 
     s_x = max |x| / 127,  q = round(x / s_x) + 128 as uint8,  y = s_x * (s_w * ((q - 128) W_q)) + b
 
@@ -30,7 +33,7 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _RowWiseMatMul(nn.Module):
-    """x float (..., in) times an int8 matrix (in, out); the scales of its columns are float (out,)."""
+    """x float (..., in) times an int8 matrix (in, out) whose columns have scales float (out,)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +43,9 @@ class _RowWiseMatMul(nn.Module):
         self.zero_point: Tensor
 
     def forward(self, x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-        row_scale = x.abs().amax(dim=-1, keepdim=True).clamp_min(SMALLEST) * (1 / LEVELS)  # (..., 1)
+        row_scale = x.abs().amax(dim=-1, keepdim=True).clamp_min(SMALLEST) * (
+            1 / LEVELS
+        )  # (..., 1)
         quantized = torch.onnx.ops.symbolic(
             "QuantizeLinear",
             (x / row_scale, self.one, self.zero_point),

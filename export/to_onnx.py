@@ -1,4 +1,6 @@
-"""torch.onnx.export of encoder and decoder into one variant's folder; weights that both read are stored once."""
+"""torch.onnx.export of encoder and decoder into one variant's folder; weights that both read are
+stored once.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from training.model import Transformer
 
 OPSET = 21
 INLINE_BYTES = 1024
-"""Tensors up to this size stay inside the graph: shape arithmetic reads them while the graph is loaded."""
+"""Tensors up to this size stay inside the graph: shape arithmetic reads them while the graph is
+loaded.
+"""
 ALIGNMENT = 64
 """Offset of each weight, in bytes: a cache line."""
 
@@ -56,9 +60,13 @@ def _export_encoder(graph: EncoderGraph, config: ModelConfig) -> onnx.ModelProto
 
 def _export_decoder(graph: DecoderGraph, config: ModelConfig) -> onnx.ModelProto:
     d_head = config.d_model // config.num_heads
-    caches = [torch.zeros(2, config.num_heads, 8, d_head) for _ in range(4 * config.num_decoder_layers)]
+    caches = [
+        torch.zeros(2, config.num_heads, 8, d_head) for _ in range(4 * config.num_decoder_layers)
+    ]
     # Two tensors: torch.export takes one tensor passed twice for one input.
-    past_lengths, source_lengths = (torch.full((2,), length, dtype=torch.int32) for length in (3, 4))
+    past_lengths, source_lengths = (
+        torch.full((2,), length, dtype=torch.int32) for length in (3, 4)
+    )
     rows = {0: torch.export.Dim.DYNAMIC}
     slots = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
     return _export(
@@ -82,7 +90,9 @@ def _export(
     input_names: Sequence[str],
     output_names: Sequence[str],
 ) -> onnx.ModelProto:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # says that torchvision is not installed
+    logging.getLogger("torch.onnx").setLevel(
+        logging.ERROR
+    )  # says that torchvision is not installed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations between torch's own parts
         program = torch.onnx.export(
@@ -104,7 +114,9 @@ def _export(
 
 
 def _move_weights_out(graphs: Sequence[onnx.ModelProto]) -> bytes:
-    """Moves the large tensors of `graphs` into one file's content, equal ones once, and points the graphs at it."""
+    """Moves the large tensors of `graphs` into one file's content, equal ones once, and points the
+    graphs at it.
+    """
     content = bytearray()
     offsets: dict[tuple[bytes, int], int] = {}
     for graph in graphs:
@@ -124,8 +136,12 @@ def _move_weights_out(graphs: Sequence[onnx.ModelProto]) -> bytes:
 def _point(tensor: TensorProto, offset: int, length: int) -> None:
     """Makes `tensor` say that its data lies in the weights file."""
     for field in ("raw_data", "float_data", "int32_data", "int64_data"):
-        tensor.ClearField(field)  # type: ignore[arg-type]
+        tensor.ClearField(field)
     del tensor.external_data[:]
     tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", names.WEIGHTS_FILE), ("offset", str(offset)), ("length", str(length))):
+    for key, value in (
+        ("location", names.WEIGHTS_FILE),
+        ("offset", str(offset)),
+        ("length", str(length)),
+    ):
         tensor.external_data.add(key=key, value=value)

@@ -1,6 +1,7 @@
 """The evidence: PyTorch against a variant, on text, through the server's own runner and engine.
 
-A figure here is measured on what ships: the same ModelRunner, the same scheduler, many sentences in flight.
+A figure here is measured on what ships: the same ModelRunner, the same scheduler, many sentences in
+flight.
 """
 
 from __future__ import annotations
@@ -37,13 +38,18 @@ class Sentence:
     reference: str
 
 
-def check_tokenizers(sentences: Sequence[Sentence], training: TrainingTokenizer, serving: ServingTokenizer) -> None:
+def check_tokenizers(
+    sentences: Sequence[Sentence], training: TrainingTokenizer, serving: ServingTokenizer
+) -> None:
     """Raises PackageError at the first sentence whose ids differ between training and serving."""
     for sentence in sentences:
         trained = training.encode_source(sentence.text, sentence.target_language)
         served = serving.encode(sentence.text, sentence.target_language)
         if trained != served:
-            raise PackageError(f"tokenizers differ: {sentence.text!r} is {trained} in training, {served} in serving")
+            raise PackageError(
+                f"tokenizers differ on {sentence.text!r}: "
+                f"{trained} in training, {served} in serving"
+            )
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,9 @@ class Reference:
     scores: Scores
 
 
-def make_reference(model: Transformer, tokenizer: TrainingTokenizer, sentences: Sequence[Sentence]) -> Reference:
+def make_reference(
+    model: Transformer, tokenizer: TrainingTokenizer, sentences: Sequence[Sentence]
+) -> Reference:
     """Translates `sentences` with PyTorch."""
     sources = [tokenizer.encode_source(s.text, s.target_language) for s in sentences]
     outputs = translate_ids(model, sources)
@@ -70,11 +78,19 @@ def pytorch_evidence(reference: Reference) -> Evidence:
 
 
 def verify_variant(
-    package: ModelPackage, variant: str, model: Transformer, reference: Reference, sentences: Sequence[Sentence]
+    package: ModelPackage,
+    variant: str,
+    model: Transformer,
+    reference: Reference,
+    sentences: Sequence[Sentence],
 ) -> tuple[Evidence, list[list[int]]]:
     """Evidence for `variant` and the ids it generated for each sentence."""
     tokenizer = ServingTokenizer(package.read_file(TOKENIZER_FILE), package.manifest.special_ids)
-    outputs = _decode(make_engine(package, variant, NUM_SLOTS, torch.get_num_threads()), package, reference.sources)
+    outputs = _decode(
+        make_engine(package, variant, NUM_SLOTS, torch.get_num_threads()),
+        package,
+        reference.sources,
+    )
     scores = score([tokenizer.decode(ids) for ids in outputs], [s.reference for s in sentences])
     num_exact = sum(ours == theirs for ours, theirs in zip(outputs, reference.outputs, strict=True))
     difference = max_logit_difference(package, variant, model, reference)
@@ -82,7 +98,9 @@ def verify_variant(
 
 
 def _decode(engine: Engine, package: ModelPackage, sources: list[list[int]]) -> list[list[int]]:
-    return decode_all(engine, sources, [target_limit(package.manifest, len(source)) for source in sources])
+    return decode_all(
+        engine, sources, [target_limit(package.manifest, len(source)) for source in sources]
+    )
 
 
 def _evidence(scores: Scores, token_exact_rate: float, max_logit_difference: float) -> Evidence:
@@ -97,11 +115,15 @@ def _evidence(scores: Scores, token_exact_rate: float, max_logit_difference: flo
     )
 
 
-def max_logit_difference(package: ModelPackage, variant: str, model: Transformer, reference: Reference) -> float:
+def max_logit_difference(
+    package: ModelPackage, variant: str, model: Transformer, reference: Reference
+) -> float:
     """Largest absolute difference of any logit over a decode of 60 forced steps.
 
-    The sentences, of different lengths, decode side by side in the server's runner; PyTorch computes each alone and
-    without a cache. The forced tokens are PyTorch's translation, over and over: what matters is that both see the same.
+    The sentences, of different lengths, decode side by side in the server's runner; PyTorch
+    computes each alone and
+    without a cache. The forced tokens are PyTorch's translation, over and over: what matters is
+    that both see the same.
     """
     order = sorted(range(len(reference.sources)), key=lambda i: len(reference.sources[i]))
     chosen = order[:: max(1, len(order) // FORCED_SENTENCES)][:FORCED_SENTENCES]

@@ -1,1 +1,3 @@
-"""Serves model packages over gRPC with continuous batching. Never imports torch, training or export."""
+"""Serves model packages over gRPC with continuous batching. Never imports torch, training or
+export.
+"""

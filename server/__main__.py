@@ -12,12 +12,16 @@ from server.errors import AttendantError
 from server.rpc.app import serve_until_signalled
 
 SWITCH_INTERVAL_S = 0.0005
-"""How long a busy thread keeps the interpreter while the engine's asks for it; Python's own 5 ms is several steps."""
+"""How long a busy thread keeps the interpreter while the engine's asks for it; Python's own 5 ms is
+several steps.
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 after a clean stop, 1 if it could not start, 2 for a wrong option."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    """The exit code: 0 after a clean stop, 1 if it could not start, 2 for an unknown option."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         config = parse_config(sys.argv[1:] if arguments is None else arguments, os.environ)

@@ -30,16 +30,28 @@ class ServerConfig:
     models: Path = option(Path("models"), "folder of model packages, NAME/VERSION/ each")
     host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 for all")
     port: int = option(50051, "gRPC port; 0 picks a free one and prints it")
-    metrics_port: int = option(0, "port of Prometheus metrics over HTTP on the same address; 0 for none")
-    variant: str = option("", "variant of the packages, such as cpu-int8; empty for each package's default")
+    metrics_port: int = option(
+        0, "port of Prometheus metrics over HTTP on the same address; 0 for none"
+    )
+    variant: str = option(
+        "", "variant of the packages, such as cpu-int8; empty for each package's default"
+    )
     num_slots: int = option(64, "sequences decoded at once; each needs its part of the cache")
     max_waiting: int = option(1024, "texts that may wait for a slot, over all callers")
     max_texts: int = option(256, "texts in one request")
     max_text_characters: int = option(5000, "characters in one text")
-    threads: int = option(0, "threads of ONNX Runtime; 0 takes half of the processors this process may use")
-    drain_delay_s: float = option(1.0, "seconds between saying NOT_SERVING and refusing work at shutdown")
-    drain_timeout_s: float = option(30.0, "seconds that running work may take to finish at shutdown")
-    stuck_after_s: float = option(10.0, "seconds without a step, while there is work, until health says NOT_SERVING")
+    threads: int = option(
+        0, "threads of ONNX Runtime; 0 takes half of the processors this process may use"
+    )
+    drain_delay_s: float = option(
+        1.0, "seconds between saying NOT_SERVING and refusing work at shutdown"
+    )
+    drain_timeout_s: float = option(
+        30.0, "seconds that running work may take to finish at shutdown"
+    )
+    stuck_after_s: float = option(
+        10.0, "seconds without a step, while there is work, until health says NOT_SERVING"
+    )
 
     def __post_init__(self) -> None:
         for name in ("num_slots", "max_texts", "max_text_characters"):
@@ -56,12 +68,14 @@ class ServerConfig:
 
     @property
     def num_threads(self) -> int:
-        """Threads of ONNX Runtime, resolved: the other half of the processors serves the network."""
+        """Threads of ONNX Runtime: by default half of the processors, the others serve the network."""
         return self.threads or max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def parse_config(arguments: Sequence[str], environment: Mapping[str, str]) -> ServerConfig:
-    """The configuration from flags and environment. Raises ConfigError; exits with 2 for an unknown flag."""
+    """The configuration from flags and environment. Raises ConfigError; exits with 2 for an unknown
+    flag.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m server",
         description="Serves translation models over gRPC.",
@@ -72,13 +86,17 @@ def parse_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Se
     for item in fields:
         flag = "--" + item.name.replace("_", "-")
         text = str(item.metadata["help"])
-        parser.add_argument(flag, dest=item.name, type=type(item.default), default=item.default, help=text)
+        parser.add_argument(
+            flag, dest=item.name, type=type(item.default), default=item.default, help=text
+        )
     known = {item.name: type(item.default) for item in fields}
     parser.set_defaults(**_from_environment(known, environment))
     return ServerConfig(**vars(parser.parse_args(arguments)))
 
 
-def _from_environment(known: dict[str, type[Any]], environment: Mapping[str, str]) -> dict[str, Any]:
+def _from_environment(
+    known: dict[str, type[Any]], environment: Mapping[str, str]
+) -> dict[str, Any]:
     values = {}
     for name, kind in known.items():
         variable = ENVIRONMENT_PREFIX + name.upper()
@@ -86,5 +104,7 @@ def _from_environment(known: dict[str, type[Any]], environment: Mapping[str, str
             try:
                 values[name] = kind(environment[variable])
             except ValueError:
-                raise ConfigError(f"{variable} is {environment[variable]!r}: not {kind.__name__}") from None
+                raise ConfigError(
+                    f"{variable} is {environment[variable]!r}: not {kind.__name__}"
+                ) from None
     return values

@@ -8,7 +8,8 @@
     ├── QueueFullError         no room to wait
     └── UnavailableError       starting, draining, or the engine is dead
 
-A message is written for the caller: it names the field, the value and the limit, or what exists instead.
+A message is written for the caller: it names the field, the value and the limit, or what exists
+instead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Every metric, in one place. Names follow prometheus' conventions; no label holds text or a caller's secret."""
+"""Every metric, in one place. Names follow prometheus' conventions; no label holds text or a
+caller's secret.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
-            "attendant_requests", "Requests answered, by model and gRPC status.", ["model", "code"], registry=self.registry
+            "attendant_requests",
+            "Requests answered, by model and gRPC status.",
+            ["model", "code"],
+            registry=self.registry,
         )
         self.latency = Histogram(
             "attendant_request_duration_seconds",
@@ -26,11 +31,18 @@ class Metrics:
             registry=self.registry,
         )
         self.tokens = Counter(
-            "attendant_tokens", "Tokens read (source) and generated (target).", ["model", "side"], registry=self.registry
+            "attendant_tokens",
+            "Tokens read (source) and generated (target).",
+            ["model", "side"],
+            registry=self.registry,
         )
         self._running = self._gauge("attendant_sequences_running", "Rows of the last step.")
-        self._waiting = self._gauge("attendant_sequences_waiting", "Sequences that wait for a slot.")
-        self._slots_used = self._gauge("attendant_cache_slots_used", "Cache slots that hold a sequence.")
+        self._waiting = self._gauge(
+            "attendant_sequences_waiting", "Sequences that wait for a slot."
+        )
+        self._slots_used = self._gauge(
+            "attendant_cache_slots_used", "Cache slots that hold a sequence."
+        )
         self._slots = self._gauge("attendant_cache_slots", "Cache slots there are.")
         self._steps = Histogram(
             "attendant_decode_batch_size",
@@ -58,7 +70,12 @@ class EngineMetrics:
     """What one engine reports after each step; labels are resolved once, for a step is short."""
 
     def __init__(self, running: Gauge, waiting: Gauge, slots_used: Gauge, steps: Histogram) -> None:
-        self._running, self._waiting, self._slots_used, self._steps = running, waiting, slots_used, steps
+        self._running, self._waiting, self._slots_used, self._steps = (
+            running,
+            waiting,
+            slots_used,
+            steps,
+        )
 
     def observe(self, stats: StepStats) -> None:
         """Takes a step's figures; a cancellation between steps reports 0 rows."""

@@ -1,4 +1,6 @@
-"""Which packages are loaded: reading, warming up and checking them against their own sample sentences."""
+"""Which packages are loaded: reading, warming up and checking them against their own sample
+sentences.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from server.engine.engine import Engine
 from server.engine.sequence import DecodingOptions
 from server.errors import NotFoundError, PackageError
 from server.metrics import Metrics
-from server.package import MANIFEST_FILE, TOKENIZER_FILE, Manifest, ModelPackage, Sample, open_package
+from server.package import (
+    MANIFEST_FILE,
+    TOKENIZER_FILE,
+    Manifest,
+    ModelPackage,
+    Sample,
+    open_package,
+)
 from server.runtime.model_runner import ModelRunner
 from server.text.tokenizer import Tokenizer
 
@@ -35,8 +44,13 @@ def target_limit(manifest: Manifest, num_source_tokens: int) -> int:
 
 
 def decode_all(engine: Engine, sources: list[list[int]], limits: list[int]) -> list[list[int]]:
-    """Runs `engine` over `sources` (token ids) to the end, all in flight at once; generated ids in their order."""
-    order = {engine.add(s, DecodingOptions(limit)): i for i, (s, limit) in enumerate(zip(sources, limits, strict=True))}
+    """Runs `engine` over `sources` (token ids) to the end, all in flight at once; generated ids in
+    their order.
+    """
+    order = {
+        engine.add(s, DecodingOptions(limit)): i
+        for i, (s, limit) in enumerate(zip(sources, limits, strict=True))
+    }
     results: list[list[int]] = [[] for _ in sources]
     while engine.has_work:
         for sequence in engine.step():
@@ -61,14 +75,21 @@ class LoadedModel:
     def check_direction(self, source_language: str, target_language: str) -> None:
         """Raises NotFoundError naming the languages or directions there are."""
         manifest = self.package.manifest
-        for field, language in (("source_language", source_language), ("target_language", target_language)):
+        for field, language in (
+            ("source_language", source_language),
+            ("target_language", target_language),
+        ):
             if language not in manifest.languages:
                 known = ", ".join(manifest.languages)
-                raise NotFoundError(f"{field}: model {self.name} has no language {language!r}; it has {known}")
+                raise NotFoundError(
+                    f"{field}: model {self.name} has no language {language!r}; it has {known}"
+                )
         direction = f"{source_language}-{target_language}"
         if direction not in manifest.directions:
             known = ", ".join(manifest.directions)
-            raise NotFoundError(f"model {self.name} does not translate {direction}; it translates {known}")
+            raise NotFoundError(
+                f"model {self.name} does not translate {direction}; it translates {known}"
+            )
 
 
 class ModelRegistry:
@@ -82,7 +103,9 @@ class ModelRegistry:
         self._models[model.name] = model
 
     def get(self, name: str) -> LoadedModel:
-        """The model called `name`, or the only one for an empty name. Raises NotFoundError naming what exists."""
+        """The model called `name`, or the only one for an empty name. Raises NotFoundError naming
+        what exists.
+        """
         if not name and len(self._models) == 1:
             return next(iter(self._models.values()))
         if name not in self._models:
@@ -105,9 +128,13 @@ class ModelRegistry:
 
 
 def find_packages(folder: Path) -> list[Path]:
-    """The newest version of each model in `folder`, NAME/VERSION/. Raises PackageError if there is none."""
+    """The newest version of each model in `folder`, NAME/VERSION/. Raises PackageError if there is
+    none.
+    """
     newest: dict[str, Path] = {}
-    for manifest in sorted(folder.glob(f"*/*/{MANIFEST_FILE}"), key=lambda path: _version_key(path.parent.name)):
+    for manifest in sorted(
+        folder.glob(f"*/*/{MANIFEST_FILE}"), key=lambda path: _version_key(path.parent.name)
+    ):
         newest[manifest.parent.parent.name] = manifest.parent
     if not newest:
         raise PackageError(f"{folder}: no model package NAME/VERSION/{MANIFEST_FILE} in it")
@@ -142,8 +169,11 @@ def load_model(folder: Path, config: ServerConfig, metrics: Metrics) -> Callable
     return serve
 
 
-def check_samples(package: ModelPackage, variant: str, tokenizer: Tokenizer, engine: Engine) -> None:
-    """Warms `engine` up on the package's sample sentences and compares their tokens with the export's.
+def check_samples(
+    package: ModelPackage, variant: str, tokenizer: Tokenizer, engine: Engine
+) -> None:
+    """Warms `engine` up on the package's sample sentences and compares their tokens with the
+    export's.
 
     Raises PackageError if most differ, as where an integer kernel saturates; warns if some do.
     """
@@ -156,8 +186,8 @@ def check_samples(package: ModelPackage, variant: str, tokenizer: Tokenizer, eng
     different = [s for s, ids in zip(samples, found, strict=True) if ids != s.expected[variant]]
     if len(different) > len(samples) / 2:
         raise PackageError(
-            f"{package.folder}: {len(different)} of {len(samples)} sample sentences come out differently with "
-            f"{variant} on this processor, such as {different[0].text!r}"
+            f"{package.folder}: {len(different)} of {len(samples)} sample sentences come out "
+            f"differently with {variant} on this processor, such as {different[0].text!r}"
         )
     if different:
         _warn(package, variant, different)
@@ -165,4 +195,6 @@ def check_samples(package: ModelPackage, variant: str, tokenizer: Tokenizer, eng
 
 def _warn(package: ModelPackage, variant: str, different: list[Sample]) -> None:
     texts = "; ".join(sample.text for sample in different)
-    logger.warning("%s: with %s, sample sentences come out differently: %s", package.label, variant, texts)
+    logger.warning(
+        "%s: with %s, sample sentences come out differently: %s", package.label, variant, texts
+    )

@@ -1,7 +1,10 @@
-"""ModelPackage, Manifest and tensor names: the contract between export, which writes packages, and server, which reads them.
+"""ModelPackage, Manifest and tensor names: the contract between export, which writes packages, and
+server, which reads them.
 
-A package is a folder NAME/VERSION/ with manifest.json, tokenizer.model and one pair of graphs for each variant.
-Nothing in it is trusted: every file's SHA-256, every figure of the evidence and the format version are checked.
+A package is a folder NAME/VERSION/ with manifest.json, tokenizer.model and one pair of graphs for
+each variant.
+Nothing in it is trusted: every file's SHA-256, every figure of the evidence and the format version
+are checked.
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ LOGITS = "logits"
 
 
 def cache_names(num_layers: int, prefix: str) -> list[str]:
-    """Names of the caches in the order of the decoder's inputs; `prefix` is `past_key_values` or `present`."""
+    """Names of the caches in the order of the decoder's inputs; `prefix` is `past_key_values` or
+    `present`.
+    """
     kinds = ("decoder.key", "decoder.value", "encoder.key", "encoder.value")
     return [f"{prefix}.{i}.{kind}" for i in range(num_layers) for kind in kinds]
 
@@ -53,9 +58,15 @@ class EvidenceLimits:
 
 
 EVIDENCE_LIMITS = {
-    "cpu-fp32": EvidenceLimits(max_bleu_loss=0.1, min_token_exact_rate=0.995, max_logit_difference=1e-4),
-    "cpu-int8": EvidenceLimits(max_bleu_loss=0.3, min_token_exact_rate=0.5, max_logit_difference=5.0),
-    "cuda-fp16": EvidenceLimits(max_bleu_loss=0.1, min_token_exact_rate=0.9, max_logit_difference=0.5),
+    "cpu-fp32": EvidenceLimits(
+        max_bleu_loss=0.1, min_token_exact_rate=0.995, max_logit_difference=1e-4
+    ),
+    "cpu-int8": EvidenceLimits(
+        max_bleu_loss=0.3, min_token_exact_rate=0.5, max_logit_difference=5.0
+    ),
+    "cuda-fp16": EvidenceLimits(
+        max_bleu_loss=0.1, min_token_exact_rate=0.9, max_logit_difference=0.5
+    ),
 }
 
 
@@ -113,7 +124,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one implementation scored on the evidence text; for PyTorch itself the last two are perfect."""
+    """What one implementation scored on the evidence text; for PyTorch itself the last two are
+    perfect.
+    """
 
     bleu: float
     bleu_signature: str
@@ -164,7 +177,9 @@ def check_evidence(package: str, manifest: Manifest) -> None:
     for name in manifest.variants:
         limits, shown = EVIDENCE_LIMITS.get(name), manifest.evidence.get(name)
         if limits is None:
-            raise PackageError(f"{package}: variant {name!r} is unknown: it is {', '.join(EVIDENCE_LIMITS)}")
+            raise PackageError(
+                f"{package}: variant {name!r} is unknown: it is {', '.join(EVIDENCE_LIMITS)}"
+            )
         if shown is None:
             raise PackageError(f"{package}: evidence.{name} is missing")
         _check_variant(f"{package}: evidence.{name}", pytorch, shown, limits)
@@ -176,11 +191,14 @@ def _check_variant(label: str, pytorch: Evidence, shown: Evidence, limits: Evide
         raise PackageError(f"{label}.bleu is {shown.bleu}, at least {floor:.2f} is needed")
     rate = limits.min_token_exact_rate
     if not shown.token_exact_rate >= rate:
-        raise PackageError(f"{label}.token_exact_rate is {shown.token_exact_rate}, at least {rate} is needed")
+        raise PackageError(
+            f"{label}.token_exact_rate is {shown.token_exact_rate}, at least {rate} is needed"
+        )
     largest = limits.max_logit_difference
     if not shown.max_logit_difference <= largest:
         raise PackageError(
-            f"{label}.max_logit_difference is {shown.max_logit_difference}, at most {largest} is allowed"
+            f"{label}.max_logit_difference is {shown.max_logit_difference}, "
+            f"at most {largest} is allowed"
         )
 
 
@@ -210,7 +228,9 @@ class ModelPackage:
             raise PackageError(f"{self.folder / path}: {error.strerror}") from error
         found, expected = hashlib.sha256(content).hexdigest(), self.manifest.files.get(path)
         if found != expected:
-            raise PackageError(f"{self.folder / path}: SHA-256 is {found}, the manifest says {expected}")
+            raise PackageError(
+                f"{self.folder / path}: SHA-256 is {found}, the manifest says {expected}"
+            )
         return content
 
 
@@ -235,7 +255,9 @@ def _read_manifest(folder: Path) -> Manifest:
         raise PackageError(f"{path}: {error}") from error
     version = document.get("format_version") if isinstance(document, dict) else None
     if version != FORMAT_VERSION:
-        raise PackageError(f"{path}: format_version is {version!r}, this server reads {FORMAT_VERSION}")
+        raise PackageError(
+            f"{path}: format_version is {version!r}, this server reads {FORMAT_VERSION}"
+        )
     _check_seal(path, document)
     try:
         return _parse_manifest(document)
@@ -255,7 +277,9 @@ def _parse_manifest(document: dict[str, Any]) -> Manifest:
 
 
 def _seal(document: dict[str, Any]) -> dict[str, str]:
-    """A digest for each figure of the evidence and each other section, so that an edit is named where it was made."""
+    """A digest for each figure of the evidence and each other section, so that an edit is named
+    where it was made.
+    """
     parts = {key: value for key, value in document.items() if key not in ("seal", "evidence")}
     for variant, figures in document.get("evidence", {}).items():
         parts |= {f"evidence.{variant}.{name}": value for name, value in figures.items()}

@@ -1,4 +1,6 @@
-"""The one use case: texts in one language in, texts in another out. Every protocol calls it; it knows none of them."""
+"""The one use case: texts in one language in, texts in another out. Every protocol calls it; it
+knows none of them.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,8 @@ class Translator:
     async def translate(self, request: TranslationRequest) -> TranslationResult:
         """Translates every text of `request`.
 
-        Raises InvalidRequestError, NotFoundError, QueueFullError or UnavailableError. Cancelling it frees what it holds.
+        Raises InvalidRequestError, NotFoundError, QueueFullError or UnavailableError. Cancelling it
+        frees what it holds.
         """
         self._check_texts(request.texts)
         model = self._registry.get(request.model)
@@ -79,7 +82,9 @@ class Translator:
             for i, text in enumerate(request.texts)
             if text.strip()
         }
-        options = [self._options(model, source, request.max_target_tokens) for source in sources.values()]
+        options = [
+            self._options(model, source, request.max_target_tokens) for source in sources.values()
+        ]
         completions = await model.engine.generate(list(sources.values()), options)
         translations = [EMPTY_TRANSLATION] * len(request.texts)
         for (i, source), completion in zip(sources.items(), completions, strict=True):
@@ -90,7 +95,9 @@ class Translator:
     def _check_texts(self, texts: list[str]) -> None:
         max_texts, max_characters = self._config.max_texts, self._config.max_text_characters
         if len(texts) > max_texts:
-            raise InvalidRequestError("texts", f"there are {len(texts)}, at most {max_texts} are allowed")
+            raise InvalidRequestError(
+                "texts", f"there are {len(texts)}, at most {max_texts} are allowed"
+            )
         for i, text in enumerate(texts):
             if len(text) > max_characters:
                 problem = f"it has {len(text)} characters, at most {max_characters} are allowed"
@@ -102,7 +109,8 @@ class Translator:
             return
         for position, character in enumerate(text):
             if unicodedata.category(character) == "Cc" and character not in ALLOWED_CONTROLS:
-                problem = f"control character U+{ord(character):04X} at position {position} is not allowed"
+                code = f"U+{ord(character):04X}"
+                problem = f"control character {code} at position {position} is not allowed"
                 raise InvalidRequestError(f"texts[{i}]", problem)
 
     def _encode(self, model: LoadedModel, i: int, text: str, target_language: str) -> list[int]:

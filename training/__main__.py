@@ -23,7 +23,9 @@ from training.trainer import Trainer
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 when trained, 2 for a wrong recipe, corpus or checkpoint."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("config", type=Path, help="a recipe, such as training/configs/multi30k.yaml")
+    parser.add_argument(
+        "config", type=Path, help="a recipe, such as training/configs/multi30k.yaml"
+    )
     parser.add_argument("overrides", nargs="*", metavar="section.field=value")
     options = parser.parse_args(arguments)
     try:
@@ -50,19 +52,26 @@ def run(config: Config) -> Path:
     tokenizer = _tokenizer(config, texts, output / "tokenizer.model")
     shape = dataclasses.replace(config.model, vocabulary_size=tokenizer.vocabulary_size)
     config = dataclasses.replace(config, model=shape)
-    (output / "config.yaml").write_text(yaml.safe_dump(_plain(config), sort_keys=False), encoding="utf-8")
+    (output / "config.yaml").write_text(
+        yaml.safe_dump(_plain(config), sort_keys=False), encoding="utf-8"
+    )
     examples = [example for text in texts for example in _examples(config, tokenizer, text)]
     model = Transformer(shape)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(f"{len(examples):,} examples, {num_parameters / 1e6:.1f} M parameters, V = {shape.vocabulary_size:,}")
-    trainer = Trainer(config, model, tokenizer, examples, _examples(config, tokenizer, validation_text))
+    size = f"{num_parameters / 1e6:.1f} M parameters, V = {shape.vocabulary_size:,}"
+    print(f"{len(examples):,} examples, {size}")
+    trainer = Trainer(
+        config, model, tokenizer, examples, _examples(config, tokenizer, validation_text)
+    )
     path = trainer.train()
-    print(f"trained {trainer.progress.step} steps in {trainer.progress.trained_s / 60:.1f} minutes: {path}")
+    minutes = trainer.progress.trained_s / 60
+    print(f"trained {trainer.progress.step} steps in {minutes:.1f} minutes: {path}")
     return path
 
 
 def _keep_freed_memory() -> None:
-    """Tells glibc to keep large freed blocks: the same sizes come again every step, and fetching and clearing fresh
+    """Tells glibc to keep large freed blocks: the same sizes come again every step, and fetching
+    and clearing fresh
     pages for them took a third of a step's time. Elsewhere than on glibc, nothing happens.
     """
     m_trim_threshold, m_mmap_threshold = -1, -3  # from malloc.h
@@ -92,7 +101,10 @@ def _examples(config: Config, tokenizer: Tokenizer, text: ParallelText) -> list[
 def _plain(config: Config) -> dict[str, dict[str, object]]:
     sections = dataclasses.asdict(config)
     return {
-        name: {key: list(value) if isinstance(value, tuple) else value for key, value in section.items()}
+        name: {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in section.items()
+        }
         for name, section in sections.items()
     }
 

@@ -1,4 +1,6 @@
-"""Text to length-bucketed token batches: sentences of like length together, so that little is padding."""
+"""Text to length-bucketed token batches: sentences of like length together, so that little is
+padding.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded ids: `source` int64 (B, S); `target_input` and `target_output` int64 (B, T), shifted by one."""
+    """Padded ids: `source` int64 (B, S); `target_input` and `target_output` int64 (B, T), shifted
+    by one.
+    """
 
     source: Tensor
     target_input: Tensor
@@ -42,7 +46,10 @@ class Batch:
 
 
 def tokenize(
-    text: ParallelText, tokenizer: Tokenizer, languages: tuple[str, str], directions: tuple[str, ...]
+    text: ParallelText,
+    tokenizer: Tokenizer,
+    languages: tuple[str, str],
+    directions: tuple[str, ...],
 ) -> list[Example]:
     """Every pair of `text` in every direction."""
     examples = []
@@ -62,7 +69,9 @@ def drop_long(examples: list[Example], max_tokens: int) -> list[Example]:
 
 
 def make_batches(examples: list[Example], batch_tokens: int, seed: int) -> Iterator[Batch]:
-    """One epoch in an order given by `seed`: shuffled, sorted by length, cut by tokens, batches shuffled."""
+    """One epoch in an order given by `seed`: shuffled, sorted by length, cut by tokens, batches
+    shuffled.
+    """
     order = random.Random(seed)
     # Random tie-breaking keeps the company of a sentence different in every epoch.
     ranked = sorted(examples, key=lambda example: (example.length, order.random()))

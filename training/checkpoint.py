@@ -1,4 +1,5 @@
-"""Checkpoints in safetensors, written atomically: weights for whoever uses the model, a state to train on from.
+"""Checkpoints in safetensors, written atomically: weights for whoever uses the model, a state to
+train on from.
 
 safetensors holds tensors and text, nothing that could execute.
 """
@@ -66,7 +67,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise CheckpointError(f"{path}: format is {metadata.get('format')!r}, expected {FORMAT!r}")
+                raise CheckpointError(
+                    f"{path}: format is {metadata.get('format')!r}, expected {FORMAT!r}"
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             config = config_from_dict(json.loads(metadata["config"]))
             return Checkpoint(tensors, config, json.loads(metadata["progress"]))
@@ -83,7 +86,9 @@ def model_tensors(model: Transformer) -> dict[str, Tensor]:
 
 
 def load_model_tensors(model: Transformer, tensors: dict[str, Tensor]) -> None:
-    """Puts `tensors` (of any float type) into `model`. Raises CheckpointError naming what is missing or unknown."""
+    """Puts `tensors` (of any float type) into `model`. Raises CheckpointError naming what is
+    missing or unknown.
+    """
     expected = set(model_tensors(model))
     if expected != set(tensors):
         difference = sorted(expected ^ set(tensors))

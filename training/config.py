@@ -1,6 +1,8 @@
-"""Every setting of a training run: frozen dataclasses, read from YAML, checked before anything starts.
+"""Every setting of a training run: frozen dataclasses, read from YAML, checked before anything
+starts.
 
-A recipe is a YAML file with the sections `model`, `data` and `train`; any field can be overridden on the command
+A recipe is a YAML file with the sections `model`, `data` and `train`; any field can be overridden
+on the command
 line as `section.field=value`.
 """
 
@@ -18,7 +20,9 @@ PAD_ID, BOS_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
 
 
 class ConfigError(ValueError):
-    """A setting is unknown, of the wrong type or out of range; the message names the field and its value."""
+    """A setting is unknown, of the wrong type or out of range; the message names the field and its
+    value.
+    """
 
 
 def require(is_met: bool, name: str, value: object, rule: str) -> None:
@@ -70,7 +74,9 @@ class ModelConfig:
         require(self.d_model % 2 == 0, "model.d_model", self.d_model, "even")
         require(self.norm in ("post", "pre"), "model.norm", self.norm, "'post' or 'pre'")
         rule = "'sinusoidal' or 'learned'"
-        require(self.positions in ("sinusoidal", "learned"), "model.positions", self.positions, rule)
+        require(
+            self.positions in ("sinusoidal", "learned"), "model.positions", self.positions, rule
+        )
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,16 @@ class DataConfig:
     """Where parallel text comes from and how it becomes batches."""
 
     corpora: tuple[str, ...] = ()
-    """Training text, each one of `multi30k`, `numbers` (generated), `tsv:FILE` (source TAB target) or
+    """Training text, each one of `multi30k`, `numbers` (generated), `tsv:FILE` (source TAB target)
+    or
     `files:SOURCE_FILE,TARGET_FILE`; a file may end in .gz."""
     validation: str = ""
-    """Validation text, named as in `corpora`; `multi30k` and `numbers` have a part of their own for it."""
+    """Validation text, named as in `corpora`; `multi30k` and `numbers` have a part of their own for
+    it.
+    """
     root: str = ""
-    """Folder of Multi30k's files; where empty, they are fetched into the user's cache and checked."""
+    """Folder of Multi30k's files; where empty, they are fetched into the user's cache and checked.
+    """
     languages: tuple[str, str] = ("en", "de")
     """The two columns of every corpus."""
     directions: tuple[str, ...] = ("en-de", "de-en")
@@ -105,7 +115,12 @@ class DataConfig:
         require(len(self.languages) == 2, "data.languages", self.languages, "two languages")
         source, target = self.languages
         known = (f"{source}-{target}", f"{target}-{source}")
-        require(len(self.directions) > 0, "data.directions", self.directions, "at least one of " + ", ".join(known))
+        require(
+            len(self.directions) > 0,
+            "data.directions",
+            self.directions,
+            "at least one of " + ", ".join(known),
+        )
         for direction in self.directions:
             require(direction in known, "data.directions", direction, "one of " + ", ".join(known))
 
@@ -142,9 +157,22 @@ class TrainConfig:
     """Checkpoints averaged into the final one; 1 for none."""
 
     def __post_init__(self) -> None:
-        for name in ("max_steps", "warmup_steps", "validate_every", "average_last", "learning_rate", "clip_norm"):
+        for name in (
+            "max_steps",
+            "warmup_steps",
+            "validate_every",
+            "average_last",
+            "learning_rate",
+            "clip_norm",
+        ):
             require(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "positive")
-        for name in ("patience", "num_threads", "max_minutes", "weight_decay", "validation_sentences"):
+        for name in (
+            "patience",
+            "num_threads",
+            "max_minutes",
+            "weight_decay",
+            "validation_sentences",
+        ):
             require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "at least 0")
         value = self.label_smoothing
         require(0 <= value < 1, "train.label_smoothing", value, "at least 0 and below 1")
@@ -165,9 +193,11 @@ Section = TypeVar("Section", ModelConfig, DataConfig, TrainConfig)
 
 
 def load_config(path: Path, overrides: list[str] | None = None) -> Config:
-    """The recipe in the YAML file `path` with `overrides`, each `section.field=value`, laid over it.
+    """The recipe in the YAML file `path` with `overrides`, each `section.field=value`, laid over
+    it.
 
-    Raises ConfigError for an unreadable file, an unknown key (suggesting the nearest) or a value out of range.
+    Raises ConfigError for an unreadable file, an unknown key (suggesting the nearest) or a value
+    out of range.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
@@ -202,7 +232,10 @@ def _build(kind: type[Section], name: str, values: object) -> Section:
         raise ConfigError(f"{name} is {values!r}: it must be a mapping")
     _check_keys(f"{name}.", values, kind)
     defaults = {f.name: f for f in dataclasses.fields(kind)}
-    typed = {key: _typed(f"{name}.{key}", value, str(defaults[key].type)) for key, value in values.items()}
+    typed = {
+        key: _typed(f"{name}.{key}", value, str(defaults[key].type))
+        for key, value in values.items()
+    }
     return kind(**typed)
 
 

@@ -1,6 +1,8 @@
-"""Where parallel text comes from: local files, TSV, Multi30k by name, or generated. Knows nothing of tokens.
+"""Where parallel text comes from: local files, TSV, Multi30k by name, or generated. Knows nothing
+of tokens.
 
-Reading is strict about what cannot be right (undecodable bytes, unequal line counts: an error with file and line)
+Reading is strict about what cannot be right (undecodable bytes, unequal line counts: an error with
+file and line)
 and drops, with a count, what is merely useless (a pair with an empty side).
 """
 
@@ -38,7 +40,9 @@ MULTI30K_SHA256 = {
 
 NUMBERS_LIMIT = 10_000
 NUMBERS_HELD_OUT = 500
-"""The generated corpus holds the numbers below the limit; this many of them are kept for validation."""
+"""The generated corpus holds the numbers below the limit; this many of them are kept for
+validation.
+"""
 
 
 class CorpusError(ValueError):
@@ -76,11 +80,15 @@ def load_corpus(name: str, data: DataConfig, part: str) -> ParallelText:
         if not comma:
             raise CorpusError(f"{name}: two files are needed, files:SOURCE_FILE,TARGET_FILE")
         return read_files(name, Path(source), Path(target))
-    raise CorpusError(f"unknown corpus {name!r}: it is multi30k, numbers, tsv:FILE or files:SOURCE,TARGET")
+    raise CorpusError(
+        f"unknown corpus {name!r}: it is multi30k, numbers, tsv:FILE or files:SOURCE,TARGET"
+    )
 
 
 def read_files(name: str, source: Path, target: Path) -> ParallelText:
-    """Two files aligned line by line. Raises CorpusError for unequal line counts or undecodable bytes."""
+    """Two files aligned line by line. Raises CorpusError for unequal line counts or undecodable
+    bytes.
+    """
     source_lines, target_lines = read_lines(source), read_lines(target)
     if len(source_lines) != len(target_lines):
         raise CorpusError(
@@ -91,7 +99,9 @@ def read_files(name: str, source: Path, target: Path) -> ParallelText:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 file, plain or gzipped, without their ends. Raises CorpusError with file and line."""
+    """Lines of a UTF-8 file, plain or gzipped, without their ends. Raises CorpusError with file and
+    line.
+    """
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError) as error:
@@ -104,7 +114,9 @@ def _decode(path: Path, number: int, line: bytes) -> str:
     try:
         return line.decode("utf-8").rstrip("\r")
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}, line {number}: not UTF-8 ({error.reason} at byte {error.start})") from error
+        raise CorpusError(
+            f"{path}, line {number}: not UTF-8 ({error.reason} at byte {error.start})"
+        ) from error
 
 
 def _read_tsv(path: Path) -> tuple[list[str], list[str]]:
@@ -119,7 +131,11 @@ def _read_tsv(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _drop_empty(name: str, source: list[str], target: list[str]) -> ParallelText:
-    kept = [(s.strip(), t.strip()) for s, t in zip(source, target, strict=True) if s.strip() and t.strip()]
+    kept = [
+        (s.strip(), t.strip())
+        for s, t in zip(source, target, strict=True)
+        if s.strip() and t.strip()
+    ]
     if not kept:
         raise CorpusError(f"{name}: no pair has text on both sides")
     num_dropped = len(source) - len(kept)
@@ -135,12 +151,15 @@ def _load_multi30k(data: DataConfig, part: str) -> ParallelText:
 
 
 def multi30k_file(name: str, root: str = "", url: str = MULTI30K_URL) -> Path:
-    """The checked file `name` of Multi30k: from the folder `root`, or fetched from `url` into the user's cache.
+    """The checked file `name` of Multi30k: from the folder `root`, or fetched from `url` into the
+    user's cache.
 
     Raises CorpusError if the file is unknown, missing, cannot be fetched, or has another SHA-256.
     """
     if name not in MULTI30K_SHA256:
-        raise CorpusError(f"Multi30k has no file {name}: it has {', '.join(sorted(MULTI30K_SHA256))}")
+        raise CorpusError(
+            f"Multi30k has no file {name}: it has {', '.join(sorted(MULTI30K_SHA256))}"
+        )
     path = Path(root) / name if root else _cache_folder() / name
     if not path.exists() and not root:
         _fetch(url + name, path, MULTI30K_SHA256[name])
@@ -164,7 +183,9 @@ def _fetch(url: str, path: Path, sha256: str) -> None:
         with urllib.request.urlopen(url, timeout=60) as response:
             content = response.read()
     except OSError as error:
-        raise CorpusError(f"{url}: {error}. Set data.root to a folder that has the files") from error
+        raise CorpusError(
+            f"{url}: {error}. Set data.root to a folder that has the files"
+        ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise CorpusError(f"{url}: SHA-256 is {found}, expected {sha256}")
@@ -175,7 +196,9 @@ def _fetch(url: str, path: Path, sha256: str) -> None:
 
 
 def generate_numbers(languages: tuple[str, str], part: str) -> ParallelText:
-    """Numbers below 10,000 spelled out in two languages by num2words; `val` holds numbers unseen in `train`."""
+    """Numbers below 10,000 spelled out in two languages by num2words; `val` holds numbers unseen in
+    `train`.
+    """
     from num2words import num2words
 
     numbers = list(range(NUMBERS_LIMIT))

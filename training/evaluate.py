@@ -47,7 +47,9 @@ def score(hypotheses: list[str], references: list[str]) -> Scores:
 def translate_ids(
     model: Transformer, sources: list[list[int]], advance: Callable[[int], object] = lambda _n: None
 ) -> list[list[int]]:
-    """Greedy translations of `sources`, batched by length; `advance` is told how many sentences each batch held."""
+    """Greedy translations of `sources`, batched by length; `advance` is told how many sentences
+    each batch held.
+    """
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     results: list[list[int]] = [[] for _ in sources]
     for start in range(0, len(order), EVALUATION_BATCH):
@@ -74,7 +76,9 @@ def validation_loss(model: Transformer, batches: Iterable[Batch]) -> float:
     model.eval()
     total, num_tokens = 0.0, 0
     for batch in batches:
-        loss = label_smoothed_loss(model(batch.source, batch.target_input), batch.target_output, 0.0)
+        loss = label_smoothed_loss(
+            model(batch.source, batch.target_input), batch.target_output, 0.0
+        )
         total += float(loss) * batch.num_tokens
         num_tokens += batch.num_tokens
     model.train(was_training)

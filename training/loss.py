@@ -13,7 +13,8 @@ from training.config import PAD_ID
 def label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
     """Mean loss in nats a token over the tokens of `target` that are not padding, scalar.
 
-    `logits` float (B, T, V), `target` int64 (B, T). The target distribution is 1 - smoothing on the right token
+    `logits` float (B, T, V), `target` int64 (B, T). The target distribution is 1 - smoothing on the
+    right token
     plus smoothing / V on every token.
     """
     flat: Tensor = _LabelSmoothedLoss.apply(logits.flatten(0, 1), target.flatten(), smoothing)  # type: ignore[no-untyped-call]
@@ -21,7 +22,9 @@ def label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) -> Ten
 
 
 class _LabelSmoothedLoss(torch.autograd.Function):
-    """Loss and gradient written out: one large tensor where autograd's would be five, and logits are the largest of all."""
+    """Loss and gradient written out: one large tensor where autograd's would be five, and logits
+    are the largest of all.
+    """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
@@ -36,10 +39,14 @@ class _LabelSmoothedLoss(torch.autograd.Function):
         return (loss * is_token).sum() / num_tokens
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         log_probabilities, target, weight = ctx.saved_tensors
-        gradient = log_probabilities.exp_()  # (N, V): d loss / d logits = softmax - target distribution
+        gradient = (
+            log_probabilities.exp_()
+        )  # (N, V): d loss / d logits = softmax - target distribution
         gradient -= ctx.smoothing / gradient.size(1)
-        gradient.scatter_add_(1, target[:, None], gradient.new_full((len(target), 1), ctx.smoothing - 1))
+        gradient.scatter_add_(
+            1, target[:, None], gradient.new_full((len(target), 1), ctx.smoothing - 1)
+        )
         gradient *= (weight * grad)[:, None]
         return gradient.to(ctx.dtype), None, None

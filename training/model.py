@@ -1,15 +1,19 @@
 """The Transformer of "Attention Is All You Need" (Vaswani et al. 2017), in reading order.
 
-Dimension letters used in every shape comment: B batch, S source length, T target length, P past length,
+Dimension letters used in every shape comment: B batch, S source length, T target length, P past
+length,
 H heads, D model width, K head width (D = H * K), F feed-forward width, L layers, V vocabulary.
 
-Masks are boolean and True where attention is allowed. This module knows nothing of text, files or training.
+Masks are boolean and True where attention is allowed. This module knows nothing of text, files or
+training.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +22,9 @@ from torch import Tensor, nn
 from training.config import ModelConfig
 
 MASKED_SCORE = -1e9
-"""Added in place of a masked score: small enough that softmax gives it exactly 0, finite so that no row is NaN."""
+"""Added in place of a masked score: small enough that softmax gives it exactly 0, finite so that no
+row is NaN.
+"""
 
 
 class PositionalEncoding(nn.Module):
@@ -58,7 +64,9 @@ class LearnedPositionalEncoding(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Word embedding times sqrt(D), plus positional encoding, then dropout (sections 3.4, 3.5, 5.4)."""
+    """Word embedding times sqrt(D), plus positional encoding, then dropout (sections 3.4, 3.5,
+    5.4).
+    """
 
     def __init__(self, config: ModelConfig, words: nn.Embedding) -> None:
         super().__init__()
@@ -105,7 +113,7 @@ class MultiHeadAttention(nn.Module):
 
     def split_heads(self, x: Tensor) -> Tensor:
         """(B, T, D) to (B, H, T, K)."""
-        return x.unflatten(-1, (self.num_heads, self.d_head)).transpose(1, 2)  # (B, H, T, K)
+        return x.view(*x.shape[:-1], self.num_heads, self.d_head).transpose(1, 2)  # (B, H, T, K)
 
     def project_key_value(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of `memory` float (B, S, D), each (B, H, S, K)."""
@@ -185,7 +193,8 @@ class EncoderLayer(nn.Module):
 class LayerCache:
     """Keys and values of one decoder layer, each float (B, H, length, K).
 
-    `self_*` grow by one position a step (length P); `cross_*` are projected once from the encoder's output (length S).
+    `self_*` grow by one position a step (length P); `cross_*` are projected once from the encoder's
+    output (length S).
     """
 
     self_key: Tensor
@@ -212,7 +221,8 @@ class DecoderLayer(nn.Module):
         """New positions `x` float (B, T, D) after the P positions that `cache` holds.
 
         `target_mask` bool, broadcast to (B, H, T, P + T); `source_mask` bool (B, 1, 1, S).
-        Returns float (B, T, D) and the cache with the new positions appended. An empty cache (P = 0) is the
+        Returns float (B, T, D) and the cache with the new positions appended. An empty cache (P =
+        0) is the
         full, uncached computation.
         """
         y = self.self_attention_norm.before(x)
@@ -222,7 +232,8 @@ class DecoderLayer(nn.Module):
         attended = self.self_attention.attend(y, key, value, target_mask)
         x = self.self_attention_norm.after(x, attended)
 
-        # Encoder-decoder attention: queries from the decoder, keys and values from the encoder's output.
+        # Encoder-decoder attention: queries from the decoder, keys and values from the encoder's
+        # output.
         y = self.cross_attention_norm.before(x)
         attended = self.cross_attention.attend(y, cache.cross_key, cache.cross_value, source_mask)
         x = self.cross_attention_norm.after(x, attended)
@@ -279,13 +290,15 @@ class Transformer(nn.Module):
         return memory
 
     def start_cache(self, memory: Tensor) -> list[LayerCache]:
-        """One cache a decoder layer: no past (P = 0), cross keys and values projected from `memory` (B, S, D)."""
+        """One cache a decoder layer: no past (P = 0), cross keys and values projected from `memory`
+        (B, S, D).
+        """
         empty = memory.new_zeros(
             memory.size(0), self.config.num_heads, 0, self.config.d_model // self.config.num_heads
         )  # (B, H, 0, K)
         return [
             LayerCache(empty, empty, *layer.cross_attention.project_key_value(memory))
-            for layer in self.decoder_layers
+            for layer in cast("Iterable[DecoderLayer]", self.decoder_layers)
         ]
 
     def decode_step(
@@ -293,7 +306,8 @@ class Transformer(nn.Module):
     ) -> tuple[Tensor, list[LayerCache]]:
         """Logits of the new positions `target` int64 (B, T), and the caches with them appended.
 
-        `caches` hold P earlier positions; `source_mask` is bool (B, 1, 1, S). Returns float (B, T, V): row t is
+        `caches` hold P earlier positions; `source_mask` is bool (B, 1, 1, S). Returns float (B, T,
+        V): row t is
         the distribution of the token after target[:, t].
         """
         past = caches[0].self_key.size(2)
@@ -317,7 +331,9 @@ class Transformer(nn.Module):
         return logits
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """Logits float (B, T, V) of `target` int64 (B, T) given `source` int64 (B, S); padding is masked."""
+        """Logits float (B, T, V) of `target` int64 (B, T) given `source` int64 (B, S); padding is
+        masked.
+        """
         source_mask = self.padding_mask(source)
         return self.decode(target, self.encode(source, source_mask), source_mask)
 

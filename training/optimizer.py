@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -9,7 +11,9 @@ from training.config import TrainConfig
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam (0.9, 0.98, 1e-9); weight decay, where there is any, is decoupled (Loshchilov and Hutter 2019)."""
+    """Adam (0.9, 0.98, 1e-9); weight decay, where there is any, is decoupled (Loshchilov and Hutter
+    2019).
+    """
     return torch.optim.AdamW(
         model.parameters(),
         lr=config.learning_rate,
@@ -21,6 +25,8 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
-    """The rate at `step` (from 1): linear to the peak over the warm-up, then times sqrt(warmup / step)."""
+    """The rate at `step` (from 1): linear to the peak over the warm-up, then times sqrt(warmup /
+    step).
+    """
     warmup = config.warmup_steps
-    return config.learning_rate * min(step / warmup, (warmup / step) ** 0.5)
+    return config.learning_rate * min(step / warmup, math.sqrt(warmup / step))

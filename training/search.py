@@ -1,4 +1,6 @@
-"""Greedy search in PyTorch: the reference that the server's search is checked against, and so never shares code with it."""
+"""Greedy search in PyTorch: the reference that the server's search is checked against, and so never
+shares code with it.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,16 @@ from training.model import LayerCache, Transformer
 
 
 def max_target_tokens(num_source_tokens: int, max_length: int) -> int:
-    """How many tokens a translation may have, its end counted: generous for any language pair, and bounded."""
+    """How many tokens a translation may have, its end counted: generous for any language pair, and
+    bounded.
+    """
     return min(2 * num_source_tokens + 16, max_length)
 
 
 @torch.inference_mode()
 def greedy_search(model: Transformer, sources: list[list[int]]) -> list[list[int]]:
-    """The most probable next token, again and again, for each of `sources` (token ids) as one padded batch.
+    """The most probable next token, again and again, for each of `sources` (token ids) as one
+    padded batch.
 
     Returns the generated ids of each, the end of sentence left out.
     """
@@ -44,7 +49,9 @@ def greedy_search(model: Transformer, sources: list[list[int]]) -> list[list[int
 
 
 def _best_token(model: Transformer, logits: Tensor) -> Tensor:
-    """The best token of the last position, int64 (B, 1); padding and the start token are never chosen."""
+    """The best token of the last position, int64 (B, 1); padding and the start token are never
+    chosen.
+    """
     scores = logits[:, -1].clone()  # (B, V)
     scores[:, [model.config.pad_id, model.config.bos_id]] = -torch.inf
     return scores.argmax(dim=-1, keepdim=True)

@@ -1,6 +1,8 @@
-"""Trains and reads the SentencePiece model, the only tokenizer artefact: a joint vocabulary for all languages.
+"""Trains and reads the SentencePiece model, the only tokenizer artefact: a joint vocabulary for all
+languages.
 
-The target language is told to the model by a tag at the start of the source, `<2de>`. Tags are control symbols,
+The target language is told to the model by a tag at the start of the source, `<2de>`. Tags are
+control symbols,
 which no text can spell.
 """
 

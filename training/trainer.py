@@ -1,4 +1,6 @@
-"""The training loop: steps, validation, checkpoints, early stopping, and continuing from where it stopped."""
+"""The training loop: steps, validation, checkpoints, early stopping, and continuing from where it
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +107,9 @@ class Trainer:
         return progress.step >= train.max_steps or is_out_of_time or is_out_of_patience
 
     def _batches(self) -> Iterator[Batch]:
-        """Batches without end; an epoch's order depends on seed and epoch alone, so a continued run finds its place."""
+        """Batches without end; an epoch's order depends on seed and epoch alone, so a continued run
+        finds its place.
+        """
         while True:
             seed = self.config.train.seed * 1_000_003 + self.progress.epoch
             batches = make_batches(self.examples, self.config.data.batch_tokens, seed)
@@ -142,7 +146,9 @@ class Trainer:
         loss = validation_loss(self.model, batches)
         has_gained = loss < self.progress.best_loss
         self.progress.best_loss = min(loss, self.progress.best_loss)
-        self.progress.validations_without_gain = 0 if has_gained else self.progress.validations_without_gain + 1
+        self.progress.validations_without_gain = (
+            0 if has_gained else self.progress.validations_without_gain + 1
+        )
         entry = {"step": self.progress.step, "minutes": round(self.progress.trained_s / 60, 2)}
         entry |= {"train_loss": round(train_loss, 4), "validation_loss": round(loss, 4)}
         entry |= self._validation_scores()
@@ -220,4 +226,8 @@ class _Meter:
 
 
 def _strip(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }

@@ -1,6 +1,8 @@
-"""The engine in a thread of its own, and asyncio's side of it. No model work ever runs on the event loop.
+"""The engine in a thread of its own, and asyncio's side of it. No model work ever runs on the event
+loop.
 
-The two sides share one inbox of commands (into the thread) and futures (out of it); nothing else is touched by both.
+The two sides share one inbox of commands (into the thread) and futures (out of it); nothing else is
+touched by both.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from server.engine.engine import Engine
 from server.engine.sequence import DecodingOptions, FinishReason, Sequence
@@ -73,7 +77,9 @@ class AsyncEngine:
         is_moving = self._is_idle or time.monotonic() - self._last_beat < stuck_after_s
         return self._thread.is_alive() and is_moving
 
-    async def generate(self, sources: list[list[int]], options: list[DecodingOptions]) -> list[Completion]:
+    async def generate(
+        self, sources: list[list[int]], options: list[DecodingOptions]
+    ) -> list[Completion]:
         """Decodes `sources` (token ids); the caller's cancellation ends them at the next step.
 
         Raises QueueFullError if not all of them fit, UnavailableError if the engine has died.
@@ -91,7 +97,8 @@ class AsyncEngine:
             raise UnavailableError("the engine is not running")
         if self.num_pending + len(sources) > self._max_pending:
             raise QueueFullError(
-                f"the queue is full: {self.num_pending} texts are pending, {self._max_pending} are allowed"
+                f"the queue is full: {self.num_pending} texts are pending, "
+                f"{self._max_pending} are allowed"
             )
         futures = {}
         for source, option in zip(sources, options, strict=True):
@@ -111,7 +118,9 @@ class AsyncEngine:
             self._wake.set()
 
     async def close(self) -> None:
-        """Stops the thread after its current step; what is still pending fails with UnavailableError."""
+        """Stops the thread after its current step; what is still pending fails with
+        UnavailableError.
+        """
         self._is_closing = True
         self._wake.set()
         if self._thread.ident is not None:
@@ -148,8 +157,8 @@ class AsyncEngine:
             completions = {sequence.sequence_id: _completion(sequence) for sequence in finished}
             self._call_on_loop(self._resolve, completions)
 
-    def _call_on_loop(self, function: object, argument: object) -> None:
-        assert self._loop is not None and callable(function)
+    def _call_on_loop(self, function: Callable[[Any], None], argument: Any) -> None:
+        assert self._loop is not None
         try:
             self._loop.call_soon_threadsafe(function, argument)
         except RuntimeError:

@@ -1,4 +1,6 @@
-"""One step of continuous batching: schedule, encode, decode, pick, update. Single-threaded; someone else owns the loop."""
+"""One step of continuous batching: schedule, encode, decode, pick, update. Single-threaded; someone
+else owns the loop.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,17 @@ class Runner(Protocol):
     """What the engine needs of a ModelRunner."""
 
     @property
-    def num_slots(self) -> int: ...
+    def num_slots(self) -> int:
+        """See ModelRunner."""
 
-    def encode(self, sources: list[list[int]], slots: list[int]) -> None: ...
+    def encode(self, sources: list[list[int]], slots: list[int]) -> None:
+        """See ModelRunner."""
 
-    def decode_step(self, tokens: list[int]) -> FloatArray: ...
+    def decode_step(self, tokens: list[int]) -> FloatArray:
+        """See ModelRunner."""
 
-    def move(self, source: int, target: int) -> None: ...
+    def move(self, source: int, target: int) -> None:
+        """See ModelRunner."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,12 @@ class Engine:
     """Owns the sequences and the runner. `add`, `cancel`, `step`, in any order, from one thread."""
 
     def __init__(
-        self, runner: Runner, bos_id: int, eos_id: int, never: list[int], limits: EngineLimits | None = None
+        self,
+        runner: Runner,
+        bos_id: int,
+        eos_id: int,
+        never: list[int],
+        limits: EngineLimits | None = None,
     ) -> None:
         """`never` are token ids that no translation may hold."""
         self._runner = runner
@@ -69,7 +80,9 @@ class Engine:
         self._next_id += 1
         return self._next_id
 
-    def add(self, source: list[int], options: DecodingOptions, sequence_id: int | None = None) -> int:
+    def add(
+        self, source: list[int], options: DecodingOptions, sequence_id: int | None = None
+    ) -> int:
         """Queues a source (token ids); returns its id."""
         sequence_id = self.next_sequence_id() if sequence_id is None else sequence_id
         sequence = Sequence(sequence_id, source, options, self._bos_id, self._eos_id)
@@ -107,4 +120,6 @@ class Engine:
 
     def _report(self, num_rows: int, num_encoded: int) -> None:
         scheduler = self._scheduler
-        self.on_step(StepStats(num_rows, num_encoded, len(scheduler.waiting), scheduler.num_slots_used))
+        self.on_step(
+            StepStats(num_rows, num_encoded, len(scheduler.waiting), scheduler.num_slots_used)
+        )

@@ -25,7 +25,9 @@ class Scheduler:
     """First come, first served, into slots; a sequence joins at any step and leaves at its own end."""
 
     def __init__(self, num_slots: int, max_encode_tokens: int) -> None:
-        """`max_encode_tokens` bounds the source tokens encoded before one step, so that running rows never wait long."""
+        """`max_encode_tokens` bounds the source tokens encoded before one step, so that running
+        rows never wait long.
+        """
         self._slots = SlotAllocator(num_slots)
         self._max_encode_tokens = max_encode_tokens
         self.waiting: deque[Sequence] = deque()
@@ -47,7 +49,9 @@ class Scheduler:
         self.waiting.append(sequence)
 
     def schedule(self) -> Schedule:
-        """Admits what fits and makes the rows dense; newcomers fill gaps first, so that a full house copies nothing."""
+        """Admits what fits and makes the rows dense; newcomers fill gaps first, so that a full
+        house copies nothing.
+        """
         admitted = self._admit()
         moves = self._close_gaps()
         return Schedule(moves, admitted, [self.running[slot] for slot in range(len(self.running))])
@@ -68,7 +72,9 @@ class Scheduler:
         return admitted
 
     def _close_gaps(self) -> list[tuple[int, int]]:
-        """Moves the highest rows into gaps. Newcomers took the lowest gaps, so none of them is ever moved."""
+        """Moves the highest rows into gaps. Newcomers took the lowest gaps, so none of them is ever
+        moved.
+        """
         moves = []
         for slot in sorted(self.running, reverse=True):
             if slot < len(self.running):

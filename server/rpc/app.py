@@ -1,4 +1,6 @@
-"""The server as a whole: what starts in which order, what health says, and how it shuts down without losing a request."""
+"""The server as a whole: what starts in which order, what health says, and how it shuts down
+without losing a request.
+"""
 
 from __future__ import annotations
 
@@ -67,8 +69,14 @@ class App:
             if self.config.metrics_port:
                 start_http_server(self.config.metrics_port, self.config.host, self.metrics.registry)
         except (RuntimeError, OSError) as error:
-            taken = address if isinstance(error, RuntimeError) else f"{self.config.host}:{self.config.metrics_port}"
-            raise ConfigError(f"cannot listen on {taken}: the address is taken or not this machine's") from error
+            taken = (
+                address
+                if isinstance(error, RuntimeError)
+                else f"{self.config.host}:{self.config.metrics_port}"
+            )
+            raise ConfigError(
+                f"cannot listen on {taken}: the address is taken or not this machine's"
+            ) from error
         await self._server.start()
         for folder in find_packages(self.config.models):
             serve = await asyncio.to_thread(load_model, folder, self.config, self.metrics)
@@ -94,7 +102,9 @@ class App:
             await self._health.set(service, status)
 
     async def stop(self) -> None:
-        """Drains: health off, a delay for load balancers, no new calls, the running ones finish, engines stop."""
+        """Drains: health off, a delay for load balancers, no new calls, the running ones finish,
+        engines stop.
+        """
         if self._watch is not None:
             self._watch.cancel()
         await self._set_health(NOT_SERVING)
@@ -115,7 +125,9 @@ async def running(config: ServerConfig) -> AsyncIterator[App]:
 
 
 async def serve_until_signalled(config: ServerConfig) -> None:
-    """Serves until SIGTERM or Ctrl-C, then drains. Raises ConfigError or PackageError if it cannot start."""
+    """Serves until SIGTERM or Ctrl-C, then drains. Raises ConfigError or PackageError if it cannot
+    start.
+    """
     signalled = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)

@@ -1,4 +1,6 @@
-"""What surrounds every call of our own services: exceptions become status codes by one table, and calls are counted."""
+"""What surrounds every call of our own services: exceptions become status codes by one table, and
+calls are counted.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import grpc
 
@@ -30,7 +32,9 @@ STATUS_CODES: dict[type[AttendantError], grpc.StatusCode] = {
 
 INTERNAL_MESSAGE = "internal error; the server's log has the details"
 
-Handler = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = Callable[[Any, Context], Awaitable[Any]]
+MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class StatusInterceptor(grpc.aio.ServerInterceptor):
@@ -42,21 +46,21 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MethodHandler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+    ) -> MethodHandler | None:
         """Wraps a unary handler of ours; other services pass through."""
         handler = await continuation(handler_call_details)
         if handler is None or not handler_call_details.method.startswith(self._prefix):
             return handler
         return grpc.unary_unary_rpc_method_handler(
-            self._wrap(handler.unary_unary),
+            self._wrap(cast("Handler", handler.unary_unary)),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
     def _wrap(self, inner: Handler) -> Handler:
-        async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        async def call(request: Any, context: Context) -> Any:
             started = time.monotonic()
             code, message, response = await self._outcome(inner, request, context)
             model = _model_label(response)
@@ -69,7 +73,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         return call
 
     async def _outcome(
-        self, inner: Handler, request: Any, context: grpc.aio.ServicerContext
+        self, inner: Handler, request: Any, context: Context
     ) -> tuple[grpc.StatusCode, str, Any]:
         try:
             return grpc.StatusCode.OK, "", await inner(request, context)
@@ -84,5 +88,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _model_label(response: Any) -> str:
-    """The model's name; empty where the call failed, for a label must not be the caller's to choose."""
+    """The model's name; empty where the call failed, for a label must not be the caller's to
+    choose.
+    """
     return str(response.model).partition("/")[0] if response is not None else ""

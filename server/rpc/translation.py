@@ -18,6 +18,9 @@ _FINISH_REASONS = {
 }
 
 
+Context = grpc.aio.ServicerContext[pb.TranslateRequest | DecodeError, pb.TranslateResponse]
+
+
 class TranslationService:
     """The handlers, free of gRPC: errors leave as exceptions and are mapped by the interceptor."""
 
@@ -25,7 +28,7 @@ class TranslationService:
         self._translator = translator
 
     async def translate(
-        self, request: pb.TranslateRequest | DecodeError, _context: grpc.aio.ServicerContext
+        self, request: pb.TranslateRequest | DecodeError, _context: Context
     ) -> pb.TranslateResponse:
         """Translate; see the proto."""
         if isinstance(request, DecodeError):
@@ -42,7 +45,9 @@ def _domain_request(request: pb.TranslateRequest) -> TranslationRequest:
         source_language=request.source_language,
         target_language=request.target_language,
         texts=list(request.texts),
-        max_target_tokens=options.max_target_tokens if options.HasField("max_target_tokens") else None,
+        max_target_tokens=options.max_target_tokens
+        if options.HasField("max_target_tokens")
+        else None,
     )
 
 
@@ -56,7 +61,9 @@ def _message(translation: Translation) -> pb.Translation:
 
 
 def _parse(data: bytes) -> pb.TranslateRequest | DecodeError:
-    """The request, or the error as a value: raised here, gRPC would answer UNKNOWN before any handler ran."""
+    """The request, or the error as a value: raised here, gRPC would answer UNKNOWN before any
+    handler ran.
+    """
     try:
         return pb.TranslateRequest.FromString(data)
     except DecodeError as error:

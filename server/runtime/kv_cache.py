@@ -1,7 +1,9 @@
 """Keys and values of every running sequence, in slots, allocated once.
 
-A slot is one row of every cache. Slots 0 .. n-1 of a cache are one contiguous block, so a session can be given the
-first n without a copy. Dimension letters: N slots, H heads, P positions, K head width, L decoder layers, S source length.
+A slot is one row of every cache. Slots 0 .. n-1 of a cache are one contiguous block, so a session
+can be given the
+first n without a copy. Dimension letters: N slots, H heads, P positions, K head width, L decoder
+layers, S source length.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ class KVCache:
         self.arrays: list[FloatArray] = [
             np.zeros(shape, np.float32) for _ in range(4 * architecture.num_decoder_layers)
         ]
-        """Four a layer: self key, self value, cross key, cross value, as the decoder's inputs are ordered."""
+        """Four a layer: self key, self value, cross key, cross value, as the decoder's inputs are
+        ordered.
+        """
 
     @property
     def num_bytes(self) -> int:
@@ -45,8 +49,12 @@ class KVCache:
         """Self key and self value of each layer."""
         return [array for i, array in enumerate(self.arrays) if i % 4 < 2]
 
-    def write_cross(self, slot: int, projected: Sequence[FloatArray], row: int, length: int) -> None:
-        """Stores row `row` of the encoder's outputs, each float32 (B, H, S, K), of which `length` positions count."""
+    def write_cross(
+        self, slot: int, projected: Sequence[FloatArray], row: int, length: int
+    ) -> None:
+        """Stores row `row` of the encoder's outputs, each float32 (B, H, S, K), of which `length`
+        positions count.
+        """
         for cache, array in zip(self.cross_arrays, projected, strict=True):
             cache[slot, :, :length] = array[row, :, :length]
 

@@ -1,4 +1,6 @@
-"""Runs a package's two graphs on ONNX Runtime, over caches that are bound, never copied. Knows nothing of policy."""
+"""Runs a package's two graphs on ONNX Runtime, over caches that are bound, never copied. Knows
+nothing of policy.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from server.package import ModelPackage
 from server.runtime.kv_cache import FloatArray, KVCache
 
 ENCODER_PADDING = 16
-"""Sources are always padded to a multiple of this, alone too: then a row's bits do not depend on its neighbours."""
+"""Sources are always padded to a multiple of this, alone too: then a row's bits do not depend on
+its neighbours.
+"""
 
 
 class ModelRunner:
@@ -23,8 +27,12 @@ class ModelRunner:
     The LLM world calls the encoder pass "prefill".
     """
 
-    def __init__(self, package: ModelPackage, variant: str, num_slots: int, num_threads: int) -> None:
-        """Loads the graphs of `variant` into private memory. Raises PackageError for a file that is not as sealed."""
+    def __init__(
+        self, package: ModelPackage, variant: str, num_slots: int, num_threads: int
+    ) -> None:
+        """Loads the graphs of `variant` into private memory. Raises PackageError for a file that is
+        not as sealed.
+        """
         files = package.manifest.variants[variant]
         architecture = package.manifest.architecture
         weights = package.read_file(files.weights)
@@ -45,7 +53,8 @@ class ModelRunner:
         return self.cache.num_slots
 
     def encode(self, sources: Sequence[Sequence[int]], slots: Sequence[int]) -> None:
-        """Encodes `sources` (token ids) and stores their cross-attention keys and values in `slots`.
+        """Encodes `sources` (token ids) and stores their cross-attention keys and values in
+        `slots`.
 
         Sources of the same padded length share a batch.
         """
@@ -66,7 +75,9 @@ class ModelRunner:
             input_ids[row, : len(source)] = source
             attention_mask[row, : len(source)] = 1
         inputs = {names.INPUT_IDS: input_ids, names.ATTENTION_MASK: attention_mask}
-        outputs: list[FloatArray] = self._encoder.run(names.cross_cache_names(self._num_layers), inputs)
+        outputs: list[FloatArray] = self._encoder.run(
+            names.cross_cache_names(self._num_layers), inputs
+        )
         return outputs
 
     def decode_step(self, tokens: Sequence[int]) -> FloatArray:
@@ -84,18 +95,26 @@ class ModelRunner:
         return self._logits[:num_rows]
 
     def _bind(self, num_rows: int) -> ort.IOBinding:
-        """Binds the first `num_rows` slots; past and present are the same memory, so attention appends in place."""
+        """Binds the first `num_rows` slots; past and present are the same memory, so attention
+        appends in place.
+        """
         binding = self._decoder.io_binding()
         inputs: list[tuple[str, npt.NDArray[np.generic]]] = [
             (names.INPUT_IDS, self._tokens),
             (names.PAST_LENGTHS, self._past_lengths),
             (names.SOURCE_LENGTHS, self._source_lengths),
-            *zip(names.cache_names(self._num_layers, "past_key_values"), self.cache.arrays, strict=True),
+            *zip(
+                names.cache_names(self._num_layers, "past_key_values"),
+                self.cache.arrays,
+                strict=True,
+            ),
         ]
         for name, array in inputs:
             shape = (num_rows, *array.shape[1:])
             binding.bind_input(name, "cpu", 0, array.dtype, shape, array.ctypes.data)
-        outputs = zip(names.cache_names(self._num_layers, "present"), self.cache.arrays, strict=True)
+        outputs = zip(
+            names.cache_names(self._num_layers, "present"), self.cache.arrays, strict=True
+        )
         for name, array in ((names.LOGITS, self._logits), *outputs):
             shape = (num_rows, *array.shape[1:])
             binding.bind_output(name, "cpu", 0, array.dtype, shape, array.ctypes.data)
@@ -103,16 +122,23 @@ class ModelRunner:
 
     def move(self, source: int, target: int) -> None:
         """Moves the sequence in slot `source` to slot `target`, copying only what it uses."""
-        past_length, source_length = int(self._past_lengths[source]), int(self._source_lengths[source])
+        past_length, source_length = (
+            int(self._past_lengths[source]),
+            int(self._source_lengths[source]),
+        )
         self.cache.copy(source, target, past_length, source_length)
         self._past_lengths[target], self._source_lengths[target] = past_length, source_length
 
 
 def _session(graph: bytes, weights: bytes, num_threads: int) -> ort.InferenceSession:
-    """A CPU session over `graph` with its external data in `weights`, so that nothing on disk is mapped."""
+    """A CPU session over `graph` with its external data in `weights`, so that nothing on disk is
+    mapped.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    options.add_external_initializers_from_files_in_memory([names.WEIGHTS_FILE], [weights], [len(weights)])
+    options.add_external_initializers_from_files_in_memory(
+        [names.WEIGHTS_FILE], [weights], [len(weights)]
+    )
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

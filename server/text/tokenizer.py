@@ -16,8 +16,14 @@ class Tokenizer:
         self._ids = special_ids
 
     def encode(self, text: str, target_language: str) -> list[int]:
-        """The source as the model was trained to read it: the target language's tag, pieces, end of sentence."""
-        return [self._ids.language_tags[target_language], *self._processor.encode(text), self._ids.eos]
+        """The source as the model was trained to read it: the target language's tag, pieces, end of
+        sentence.
+        """
+        return [
+            self._ids.language_tags[target_language],
+            *self._processor.encode(text),
+            self._ids.eos,
+        ]
 
     def decode(self, token_ids: list[int]) -> str:
         """The text of generated ids."""

@@ -23,9 +23,7 @@ class Client:
         print(client.translate("A dog.", source_language="en", target_language="de"))
     """
 
-    def __init__(
-        self, target: str, *, timeout_s: float | None = 30.0, keep_alive: KeepAlive | None = None
-    ) -> None:
+    def __init__(self, target: str, *, timeout_s: float | None = 30.0, keep_alive: KeepAlive | None = None) -> None:
         """Connects lazily: the first call does.
 
         Args:
@@ -37,12 +35,10 @@ class Client:
         self._timeout_s = timeout_s
         self._channel = grpc.insecure_channel(target, channel_options(keep_alive))
         stub = TranslationServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._translate: grpc.UnaryUnaryMultiCallable[pb.TranslateRequest, pb.TranslateResponse] = (
-            stub.Translate
-        )
-        self._check: grpc.UnaryUnaryMultiCallable[health.CheckRequest, health.CheckResponse] = (
-            health.HealthStub(self._channel).Check
-        )
+        self._translate: grpc.UnaryUnaryMultiCallable[pb.TranslateRequest, pb.TranslateResponse] = stub.Translate
+        self._check: grpc.UnaryUnaryMultiCallable[health.CheckRequest, health.CheckResponse] = health.HealthStub(
+            self._channel
+        ).Check
 
     @overload
     def translate(  # type: ignore[overload-overlap]

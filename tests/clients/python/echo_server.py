@@ -60,9 +60,7 @@ class LastComeFirstServed:
         self._num_answered = 0
         self._changed = threading.Condition()
 
-    def __call__(
-        self, request: pb.TranslateRequest, context: grpc.ServicerContext
-    ) -> pb.TranslateResponse:
+    def __call__(self, request: pb.TranslateRequest, context: grpc.ServicerContext) -> pb.TranslateResponse:
         with self._changed:
             place = self._num_arrived
             self._num_arrived += 1
@@ -95,9 +93,7 @@ class EchoServer(translation_pb2_grpc.TranslationServiceServicer):
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.target = f"127.0.0.1:{self.port}"
 
-    def Translate(
-        self, request: pb.TranslateRequest, context: grpc.ServicerContext
-    ) -> pb.TranslateResponse:
+    def Translate(self, request: pb.TranslateRequest, context: grpc.ServicerContext) -> pb.TranslateResponse:
         with self._lock:
             self.requests.append(request)
             self._in_flight += 1

@@ -40,9 +40,7 @@ def test_half_a_surrogate_pair_is_refused_by_field_and_place() -> None:
 
 
 def test_an_answer_is_read_field_by_field() -> None:
-    message = pb.Translation(
-        text="Hund", finish_reason=pb.FINISH_REASON_LENGTH, source_tokens=3, target_tokens=4
-    )
+    message = pb.Translation(text="Hund", finish_reason=pb.FINISH_REASON_LENGTH, source_tokens=3, target_tokens=4)
     (translation,) = parse_response(pb.TranslateResponse(translations=[message]), 1)
     assert translation == Translation("Hund", FinishReason.LENGTH, 3, 4)
     assert str(translation) == "Hund"

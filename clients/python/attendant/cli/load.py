@@ -41,9 +41,7 @@ def add_parser(subcommands: "_SubParsersAction[argparse.ArgumentParser]") -> Non
     )
     add_target(parser)
     parser.add_argument("--rate", required=True, type=positive_number, help="requests a second")
-    parser.add_argument(
-        "--duration", required=True, type=positive_number, dest="duration_s", metavar="S"
-    )
+    parser.add_argument("--duration", required=True, type=positive_number, dest="duration_s", metavar="S")
     parser.add_argument("--from", default="en", dest="source_language", metavar="LANG")
     parser.add_argument("--to", default="de", dest="target_language", metavar="LANG")
     parser.add_argument("--model", default="", metavar="NAME", help="needed if there are several")

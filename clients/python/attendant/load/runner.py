@@ -34,6 +34,7 @@ async def run_open_loop(
                 recorder.due()
                 requests.create_task(_send_one(send, due_s, recorder, clock))
             recorder.sending_ended(clock.now_s(), clock.cpu_s())
+            drain.reschedule(asyncio.get_running_loop().time() + drain_s)
     except TimeoutError:
         pass  # The recorder counts what did not finish.
 

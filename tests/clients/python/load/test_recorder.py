@@ -25,9 +25,7 @@ def test_percentiles_are_by_nearest_rank() -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1).map(sorted), st.floats(0.1, 100))
-def test_a_percentile_is_the_first_value_that_enough_do_not_exceed(
-    ordered: list[float], percent: float
-) -> None:
+def test_a_percentile_is_the_first_value_that_enough_do_not_exceed(ordered: list[float], percent: float) -> None:
     value = percentile(ordered, percent)
     needed = len(ordered) * percent / 100
     assert value in ordered
