@@ -6,4 +6,4 @@ out=${1:-python}
 # The virtual path attendant_protos/v1 makes the generated import independent of the SDK's package `attendant`.
 "${PYTHON:-python3}" -m grpc_tools.protoc -I attendant_protos/v1=attendant/v1 \
     --python_out="$out" --pyi_out="$out" --grpc_python_out="$out" attendant_protos/v1/translation.proto
-touch "$out/attendant_protos/py.typed"
+mkdir -p "$out/attendant_protos" && touch "$out/attendant_protos/py.typed"

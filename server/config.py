@@ -68,7 +68,9 @@ class ServerConfig:
 
     @property
     def num_threads(self) -> int:
-        """Threads of ONNX Runtime: by default half of the processors, the others serve the network."""
+        """Threads of ONNX Runtime: by default half of the processors, the others serve the
+        network.
+        """
         return self.threads or max(1, len(os.sched_getaffinity(0)) // 2)
 
 

@@ -30,7 +30,9 @@ logger = logging.getLogger(__name__)
 
 
 def make_engine(package: ModelPackage, variant: str, num_slots: int, num_threads: int) -> Engine:
-    """An engine over `variant` of `package`; one that never generates padding or the start token."""
+    """An engine over `variant` of `package`; one that never generates padding or the start
+    token.
+    """
     runner = ModelRunner(package, variant, num_slots, num_threads)
     ids = package.manifest.special_ids
     return Engine(runner, bos_id=ids.bos, eos_id=ids.eos, never=[ids.pad, ids.bos])

@@ -86,7 +86,9 @@ class Architecture:
 
 @dataclass(frozen=True)
 class SpecialIds:
-    """Ids with a meaning of their own; `language_tags` maps a language to the tag that asks for it."""
+    """Ids with a meaning of their own; `language_tags` maps a language to the tag that asks for
+    it.
+    """
 
     pad: int
     bos: int
@@ -97,7 +99,9 @@ class SpecialIds:
 
 @dataclass(frozen=True)
 class DecodingDefaults:
-    """A translation may have `max_length_ratio` times the source's tokens plus `max_length_offset`."""
+    """A translation may have `max_length_ratio` times the source's tokens plus
+    `max_length_offset`.
+    """
 
     max_length_ratio: float
     max_length_offset: int

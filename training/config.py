@@ -248,7 +248,9 @@ def _check_keys(prefix: str, values: dict[str, Any], kind: type[Any]) -> None:
 
 
 def _typed(name: str, value: Any, annotation: str) -> Any:
-    """`value` as the field's annotated type; YAML's integers pass for floats, its lists for tuples."""
+    """`value` as the field's annotated type; YAML's integers pass for floats, its lists for
+    tuples.
+    """
     if annotation.startswith("tuple"):
         items = value.split(",") if isinstance(value, str) else value
         require(isinstance(items, list), name, value, "a list")

@@ -120,7 +120,9 @@ class MultiHeadAttention(nn.Module):
         return self.split_heads(self.w_k(memory)), self.split_heads(self.w_v(memory))
 
     def attend(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-        """Queries of `x` (B, T, D) over `key`, `value` (B, H, S, K) under `mask`; float (B, T, D)."""
+        """Queries of `x` (B, T, D) over `key`, `value` (B, H, S, K) under `mask`; float (B, T,
+        D).
+        """
         query = self.split_heads(self.w_q(x))  # (B, H, T, K)
         heads = scaled_dot_product_attention(query, key, value, mask, self.dropout)  # (B, H, T, K)
         concatenated = heads.transpose(1, 2).flatten(2)  # (B, T, D)
@@ -204,7 +206,9 @@ class LayerCache:
 
 
 class DecoderLayer(nn.Module):
-    """Masked self-attention, cross-attention, feed-forward, each inside Add & Norm (section 3.1)."""
+    """Masked self-attention, cross-attention, feed-forward, each inside Add & Norm (section
+    3.1).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -282,7 +286,9 @@ class Transformer(nn.Module):
                     nn.init.zeros_(parameter)
 
     def encode(self, source: Tensor, source_mask: Tensor) -> Tensor:
-        """Memory of `source` int64 (B, S) under `source_mask` bool (B, 1, 1, S); float (B, S, D)."""
+        """Memory of `source` int64 (B, S) under `source_mask` bool (B, 1, 1, S); float (B, S,
+        D).
+        """
         x = self.embedding(source, torch.arange(source.size(1), device=source.device))
         for layer in self.encoder_layers:
             x = layer(x, source_mask)

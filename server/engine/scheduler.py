@@ -22,7 +22,9 @@ class Schedule:
 
 
 class Scheduler:
-    """First come, first served, into slots; a sequence joins at any step and leaves at its own end."""
+    """First come, first served, into slots; a sequence joins at any step and leaves at its own
+    end.
+    """
 
     def __init__(self, num_slots: int, max_encode_tokens: int) -> None:
         """`max_encode_tokens` bounds the source tokens encoded before one step, so that running

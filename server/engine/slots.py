@@ -1,4 +1,6 @@
-"""Hands out slots so that those in use stay close to 0 .. n-1: the decoder runs over the first n."""
+"""Hands out slots so that those in use stay close to 0 .. n-1: the decoder runs over the first
+n.
+"""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class Client:
         self.close()
 
     def _call(self, request: pb.TranslateRequest, timeout_s: float | None) -> pb.TranslateResponse:
-        timeout_s = self._timeout_s if timeout_s is None else timeout_s
+        timeout_s = self._timeout_s
         try:
             return self._translate(request, timeout=timeout_s)
         except grpc.RpcError as error:

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 async def _translate_all(arguments: argparse.Namespace) -> None:
-    async with AsyncClient(arguments.target, timeout_s=30) as client:
+    async with AsyncClient(arguments.target, timeout_s=arguments.timeout_s) as client:
 
         async def translate(line: Line) -> str:
             return await _translate_line(client, arguments, line)
