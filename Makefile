@@ -10,7 +10,7 @@ help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -ts:
 
 demo: .venv/installed  ## three sentences through a real server on a free port
-	$(SERVE)/python -m clients.demo --models $(MODELS)
+	$(SERVE)/python -m demos.translate --models $(MODELS)
 
 serve: .venv/installed  ## the bundled model on 127.0.0.1:50051
 	$(SERVE)/python -m server --models $(MODELS)
@@ -26,7 +26,7 @@ check: .venv-dev/installed  ## linters, types, import contracts, generated code
 	PYTHON=$(CURDIR)/$(DEV)/python protos/check.sh
 
 pipeline: .venv-dev/installed  ## train, export, verify, serve and translate, from nothing
-	$(DEV)/python -m tests.pipeline
+	$(DEV)/python -m demos.pipeline
 
 protos: .venv-dev/installed  ## generates protos/python
 	PYTHON=$(CURDIR)/$(DEV)/python protos/generate.sh

@@ -23,7 +23,9 @@ class AsyncClient:
         print(await client.translate("A dog.", source_language="en", target_language="de"))
     """
 
-    def __init__(self, target: str, *, timeout_s: float | None = 30.0, keep_alive: KeepAlive | None = None) -> None:
+    def __init__(
+        self, target: str, *, timeout_s: float | None = 30.0, keep_alive: KeepAlive | None = None
+    ) -> None:
         """Connects lazily: the first call does. To be made where an event loop is running.
 
         Args:
@@ -34,11 +36,13 @@ class AsyncClient:
         self._target = target
         self._timeout_s = timeout_s
         self._channel = grpc.aio.insecure_channel(target, channel_options(keep_alive))
-        stub = TranslationServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._translate: grpc.aio.UnaryUnaryMultiCallable[pb.TranslateRequest, pb.TranslateResponse] = stub.Translate
-        self._check: grpc.aio.UnaryUnaryMultiCallable[health.CheckRequest, health.CheckResponse] = health.HealthStub(
-            self._channel
-        ).Check
+        stub = TranslationServiceStub(self._channel)
+        self._translate: grpc.aio.UnaryUnaryMultiCallable[
+            pb.TranslateRequest, pb.TranslateResponse
+        ] = stub.Translate
+        self._check: grpc.aio.UnaryUnaryMultiCallable[health.CheckRequest, health.CheckResponse] = (
+            health.HealthStub(self._channel).Check
+        )
 
     @overload
     async def translate(  # type: ignore[overload-overlap]
@@ -137,7 +141,9 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _call(self, request: pb.TranslateRequest, timeout_s: float | None) -> pb.TranslateResponse:
+    async def _call(
+        self, request: pb.TranslateRequest, timeout_s: float | None
+    ) -> pb.TranslateResponse:
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         try:
             return await self._translate(request, timeout=timeout_s)

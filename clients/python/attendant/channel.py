@@ -37,7 +37,6 @@ def channel_options(keep_alive: KeepAlive | None) -> list[tuple[str, int]]:
     """
     options = [
         ("grpc.initial_reconnect_backoff_ms", _FIRST_RECONNECT_MS),
-        ("grpc.min_reconnect_backoff_ms", _LONGEST_RECONNECT_MS),
         ("grpc.max_reconnect_backoff_ms", _LONGEST_RECONNECT_MS),
     ]
     if keep_alive is not None:

@@ -23,7 +23,9 @@ class Client:
         print(client.translate("A dog.", source_language="en", target_language="de"))
     """
 
-    def __init__(self, target: str, *, timeout_s: float | None = 30.0, keep_alive: KeepAlive | None = None) -> None:
+    def __init__(
+        self, target: str, *, timeout_s: float | None = 30.0, keep_alive: KeepAlive | None = None
+    ) -> None:
         """Connects lazily: the first call does.
 
         Args:
@@ -34,11 +36,13 @@ class Client:
         self._target = target
         self._timeout_s = timeout_s
         self._channel = grpc.insecure_channel(target, channel_options(keep_alive))
-        stub = TranslationServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._translate: grpc.UnaryUnaryMultiCallable[pb.TranslateRequest, pb.TranslateResponse] = stub.Translate
-        self._check: grpc.UnaryUnaryMultiCallable[health.CheckRequest, health.CheckResponse] = health.HealthStub(
-            self._channel
-        ).Check
+        stub = TranslationServiceStub(self._channel)
+        self._translate: grpc.UnaryUnaryMultiCallable[pb.TranslateRequest, pb.TranslateResponse] = (
+            stub.Translate
+        )
+        self._check: grpc.UnaryUnaryMultiCallable[health.CheckRequest, health.CheckResponse] = (
+            health.HealthStub(self._channel).Check
+        )
 
     @overload
     def translate(  # type: ignore[overload-overlap]
@@ -138,7 +142,7 @@ class Client:
         self.close()
 
     def _call(self, request: pb.TranslateRequest, timeout_s: float | None) -> pb.TranslateResponse:
-        timeout_s = self._timeout_s
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
         try:
             return self._translate(request, timeout=timeout_s)
         except grpc.RpcError as error:

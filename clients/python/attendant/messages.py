@@ -47,7 +47,9 @@ def build_request(
 def parse_response(response: pb.TranslateResponse, num_texts: int) -> list[Translation]:
     """Reads an answer's translations; raises `InternalError` unless there is one for each text."""
     if len(response.translations) != num_texts:
-        raise InternalError(f"the server answered {len(response.translations)} translations for {num_texts} texts")
+        raise InternalError(
+            f"the server answered {len(response.translations)} translations for {num_texts} texts"
+        )
     return [_translation(translation) for translation in response.translations]
 
 
@@ -65,5 +67,7 @@ def _encodable(text: str, field: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidRequestError(f"{field}: not valid Unicode at character {error.start}") from error
+        raise InvalidRequestError(
+            f"{field}: not valid Unicode at character {error.start}"
+        ) from error
     return text

@@ -60,7 +60,9 @@ class LastComeFirstServed:
         self._num_answered = 0
         self._changed = threading.Condition()
 
-    def __call__(self, request: pb.TranslateRequest, context: grpc.ServicerContext) -> pb.TranslateResponse:
+    def __call__(
+        self, request: pb.TranslateRequest, context: grpc.ServicerContext
+    ) -> pb.TranslateResponse:
         with self._changed:
             place = self._num_arrived
             self._num_arrived += 1
@@ -93,7 +95,9 @@ class EchoServer(translation_pb2_grpc.TranslationServiceServicer):
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.target = f"127.0.0.1:{self.port}"
 
-    def Translate(self, request: pb.TranslateRequest, context: grpc.ServicerContext) -> pb.TranslateResponse:
+    def Translate(  # noqa: N802 - the API names it
+        self, request: pb.TranslateRequest, context: grpc.ServicerContext
+    ) -> pb.TranslateResponse:
         with self._lock:
             self.requests.append(request)
             self._in_flight += 1
@@ -120,7 +124,7 @@ class _Health(health.HealthServicer):
         super().__init__()
         self.first: list[grpc.StatusCode | int] = []
 
-    def Check(
+    def Check(  # noqa: N802 - the API names it
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> health_pb2.HealthCheckResponse:
         if not self.first:

@@ -8,8 +8,6 @@ from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2
-
 from attendant import (
     AsyncClient,
     AttendantError,
@@ -24,6 +22,7 @@ from attendant import (
     Translation,
     UnavailableError,
 )
+from grpc_health.v1 import health_pb2
 
 from .echo_server import PATIENCE_S, EchoServer, echo, refuse
 
@@ -118,7 +117,9 @@ def test_a_refusal_is_an_error_in_the_servers_words(
     assert str(caught.value) == "target_language: 'xx'; there are de, en"
 
 
-def test_a_message_over_the_transports_limit_is_not_taken_for_a_full_queue(server: EchoServer, call: Call) -> None:
+def test_a_message_over_the_transports_limit_is_not_taken_for_a_full_queue(
+    server: EchoServer, call: Call
+) -> None:
     with pytest.raises(InvalidRequestError, match="larger than max"):
         call(server.target, "translate", "a" * 5_000_000, **EN_DE)
 
@@ -225,5 +226,7 @@ async def test_calls_of_one_client_run_together(server: EchoServer) -> None:
 
 @pytest.mark.parametrize("method", ["__init__", "translate", "is_serving", "wait_until_serving"])
 def test_both_clients_take_the_same_arguments(method: str) -> None:
-    signature, async_signature = (inspect.signature(getattr(client, method)) for client in (Client, AsyncClient))
+    signature, async_signature = (
+        inspect.signature(getattr(client, method)) for client in (Client, AsyncClient)
+    )
     assert signature == async_signature

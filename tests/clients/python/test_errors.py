@@ -4,7 +4,6 @@ import pickle
 
 import grpc
 import pytest
-
 from attendant import AttendantError, InvalidRequestError, OverloadedError
 from attendant.errors import ERROR_BY_CODE, error_from_rpc
 

@@ -1,10 +1,9 @@
 """Requests as they are built, answers as they are read."""
 
 import pytest
-from attendant_protos.v1 import translation_pb2 as pb
-
 from attendant import FinishReason, InternalError, InvalidRequestError, Translation
 from attendant.messages import build_request, parse_response
+from attendant_protos.v1 import translation_pb2 as pb
 
 
 def test_a_request_holds_every_field() -> None:
@@ -40,7 +39,9 @@ def test_half_a_surrogate_pair_is_refused_by_field_and_place() -> None:
 
 
 def test_an_answer_is_read_field_by_field() -> None:
-    message = pb.Translation(text="Hund", finish_reason=pb.FINISH_REASON_LENGTH, source_tokens=3, target_tokens=4)
+    message = pb.Translation(
+        text="Hund", finish_reason=pb.FINISH_REASON_LENGTH, source_tokens=3, target_tokens=4
+    )
     (translation,) = parse_response(pb.TranslateResponse(translations=[message]), 1)
     assert translation == Translation("Hund", FinishReason.LENGTH, 3, 4)
     assert str(translation) == "Hund"

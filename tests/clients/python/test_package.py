@@ -15,7 +15,9 @@ def test_installing_brings_grpc_and_protobuf_and_nothing_heavy() -> None:
 
 def test_importing_brings_nothing_of_the_server_or_of_training() -> None:
     code = "import sys, attendant, attendant.cli.main; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    modules = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     top_level = {module.partition(".")[0] for module in modules}
     assert "attendant" in top_level
     assert not top_level & {"server", "training", "export", "torch", "numpy", "onnxruntime"}

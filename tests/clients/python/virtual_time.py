@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class _InstantSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _InstantSelector(selectors.DefaultSelector):
     """Adds up the time that it is asked to wait instead of waiting."""
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from attendant.cli.arguments import add_target, add_timeout
-from attendant.cli.outcome import ExitCode, failure_of_call
+from attendant.cli.outcome import ExitCode, error_of_call
 from attendant.client import Client
 from attendant.errors import AttendantError
 
@@ -30,6 +30,6 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         try:
             is_serving = client.is_serving(arguments.timeout_s)
         except AttendantError as error:
-            raise failure_of_call(arguments.target, error) from error
+            raise error_of_call(arguments.target, error) from error
     print("serving" if is_serving else "not serving", flush=True)
     return ExitCode.OK if is_serving else ExitCode.REFUSED

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
 
-from attendant.cli.outcome import CommandFailure, ExitCode
+from attendant.cli.outcome import CommandError, ExitCode
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
 """The longest line: gRPC's usual limit of a message. Without one, a stream that never breaks a line
@@ -25,7 +25,7 @@ class Line:
     """What it says."""
 
 
-class UnreadableInput(CommandFailure):
+class InputError(CommandError):
     """The input cannot be read; the message names the file, and the line where there is one."""
 
     def __init__(self, message: str) -> None:
@@ -35,34 +35,34 @@ class UnreadableInput(CommandFailure):
 def lines_of_arguments(texts: Sequence[str]) -> Iterator[Line]:
     """Yields the texts of the command line, each as a line.
 
-    Raises `UnreadableInput` for one that is not UTF-8 or has more than one line.
+    Raises `InputError` for one that is not UTF-8 or has more than one line.
     """
     for number, text in enumerate(texts, start=1):
         place = f"text {number}"
         if "\n" in text:
-            raise UnreadableInput(f"{place}: has a line break; each text is one line")
+            raise InputError(f"{place}: has a line break; each text is one line")
         # Python passes undecodable bytes of the command line on as lone surrogates.
         yield Line(place, _decode(text.encode(errors="surrogateescape"), place))
 
 
 def lines_of_file(path: str) -> Iterator[Line]:
-    """Yields a file's lines as they are asked for; raises `UnreadableInput`."""
+    """Yields a file's lines as they are asked for; raises `InputError`."""
     try:
         stream = FileIO(path)
     except OSError as error:
-        raise UnreadableInput(f"{path}: {error.strerror}") from error
+        raise InputError(f"{path}: {error.strerror}") from error
     with stream:
         yield from _lines(stream, path)
 
 
 def lines_of_stdin() -> Iterator[Line]:
-    """Yields the lines of standard input as they come; raises `UnreadableInput`.
+    """Yields the lines of standard input as they come; raises `InputError`.
 
     Reads the file descriptor itself. Python's buffered stream has a lock, and a thread that waits
     for input while it holds it crashes the interpreter at exit.
     """
     if sys.stdin is None:
-        raise UnreadableInput("standard input is closed")
+        raise InputError("standard input is closed")
     yield from _lines(FileIO(sys.stdin.fileno(), closefd=False), "standard input")
 
 
@@ -89,7 +89,7 @@ def _lines(stream: FileIO, name: str) -> Iterator[Line]:
         for number, line in enumerate(split_lines(_chunks(stream)), start=1):
             yield Line(f"{name}:{number}", _decode(line, f"{name}:{number}"))
     except OSError as error:
-        raise UnreadableInput(f"{name}:{number + 1}: {error.strerror}") from error
+        raise InputError(f"{name}:{number + 1}: {error.strerror}") from error
 
 
 def _chunks(stream: FileIO) -> Iterator[bytes]:
@@ -99,8 +99,8 @@ def _chunks(stream: FileIO) -> Iterator[bytes]:
 
 def _decode(line: bytes, place: str) -> str:
     if len(line) > MAX_LINE_BYTES:
-        raise UnreadableInput(f"{place}: the line is longer than {MAX_LINE_BYTES:,} bytes")
+        raise InputError(f"{place}: the line is longer than {MAX_LINE_BYTES:,} bytes")
     try:
         return line.decode()
     except UnicodeDecodeError as error:
-        raise UnreadableInput(f"{place}: not UTF-8 at byte {error.start + 1}") from error
+        raise InputError(f"{place}: not UTF-8 at byte {error.start + 1}") from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attendant.async_client import AsyncClient
 from attendant.cli.arguments import add_target, add_timeout, positive_number
 from attendant.cli.lines import lines_of_file
-from attendant.cli.outcome import CommandFailure, ExitCode, failure_of_call
+from attendant.cli.outcome import CommandError, ExitCode, error_of_call
 from attendant.errors import AttendantError, OverloadedError
 from attendant.load.arrivals import poisson_arrivals
 from attendant.load.recorder import Recorder, Summary
@@ -41,7 +41,9 @@ def add_parser(subcommands: "_SubParsersAction[argparse.ArgumentParser]") -> Non
     )
     add_target(parser)
     parser.add_argument("--rate", required=True, type=positive_number, help="requests a second")
-    parser.add_argument("--duration", required=True, type=positive_number, dest="duration_s", metavar="S")
+    parser.add_argument(
+        "--duration", required=True, type=positive_number, dest="duration_s", metavar="S"
+    )
     parser.add_argument("--from", default="en", dest="source_language", metavar="LANG")
     parser.add_argument("--to", default="de", dest="target_language", metavar="LANG")
     parser.add_argument("--model", default="", metavar="NAME", help="needed if there are several")
@@ -86,16 +88,16 @@ async def _probe(send: Callable[[], Awaitable[None]], target: str) -> None:
     except OverloadedError:
         pass  # A server that is full already is still one to measure.
     except AttendantError as error:
-        raise failure_of_call(target, error) from error
+        raise error_of_call(target, error) from error
 
 
 def _texts(arguments: argparse.Namespace) -> Sequence[str]:
     if arguments.file is not None:
         texts = [line.text for line in lines_of_file(arguments.file) if line.text.strip()]
         if not texts:
-            raise CommandFailure(f"{arguments.file}: has no text in it", ExitCode.USAGE)
+            raise CommandError(f"{arguments.file}: has no text in it", ExitCode.USAGE)
         return texts
     if arguments.source_language != _BUILT_IN_LANGUAGE:
         message = "--from: the built-in sentences are English; give others with --file"
-        raise CommandFailure(message, ExitCode.USAGE)
+        raise CommandError(message, ExitCode.USAGE)
     return SENTENCES

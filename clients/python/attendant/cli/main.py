@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import attendant
 from attendant.cli import health, load, translate
-from attendant.cli.outcome import CommandFailure, ExitCode
+from attendant.cli.outcome import CommandError, ExitCode
 
 _EPILOG = """exit codes:
   0    all is done
@@ -26,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], ExitCode] = arguments.run
     try:
         return run(arguments)
-    except CommandFailure as failure:
-        print(f"attendant: {failure}", file=sys.stderr)
-        return failure.exit_code
+    except CommandError as error:
+        print(f"attendant: {error}", file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:

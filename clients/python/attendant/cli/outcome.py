@@ -40,7 +40,7 @@ class ExitCode(IntEnum):
     """Nobody reads the output any more: 128 and the number of SIGPIPE."""
 
 
-class CommandFailure(Exception):
+class CommandError(Exception):
     """Ends the command with a message of one line and an exit code."""
 
     def __init__(self, message: str, exit_code: ExitCode) -> None:
@@ -60,8 +60,8 @@ _EXIT_CODES: Mapping[type[AttendantError], ExitCode] = MappingProxyType(
 )
 
 
-def failure_of_call(where: str, error: AttendantError) -> CommandFailure:
+def error_of_call(where: str, error: AttendantError) -> CommandError:
     """Returns how the command ends over a failed call; `where` is the line or the server."""
     exit_code = _EXIT_CODES.get(type(error), ExitCode.FAILED)
     message = " ".join(str(error).split())
-    return CommandFailure(f"{where}: {error.code.name}: {message}", exit_code)
+    return CommandError(f"{where}: {error.code.name}: {message}", exit_code)

@@ -20,7 +20,9 @@ class Pipeline(Generic[T]):
     def __init__(self, call: Callable[[T], Awaitable[str]], in_flight: int) -> None:
         self._call = call
         self._slots = asyncio.Semaphore(in_flight)
-        self._order: asyncio.Queue[asyncio.Future[str] | None] = asyncio.Queue(in_flight * _LINES_PER_CALL)
+        self._order: asyncio.Queue[asyncio.Future[str] | None] = asyncio.Queue(
+            in_flight * _LINES_PER_CALL
+        )
         self._unwritten: set[asyncio.Future[str]] = set()
 
     async def run(self, items: AsyncIterable[T], write: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ from attendant.cli.arguments import add_target, add_timeout, positive_count
 from attendant.cli.backoff import Backoff, while_overloaded
 from attendant.cli.feed import feed
 from attendant.cli.lines import Line, lines_of_arguments, lines_of_file, lines_of_stdin
-from attendant.cli.outcome import ExitCode, failure_of_call
+from attendant.cli.outcome import ExitCode, error_of_call
 from attendant.cli.pipeline import Pipeline
 from attendant.errors import AttendantError
 
@@ -49,7 +49,13 @@ def add_parser(subcommands: "_SubParsersAction[argparse.ArgumentParser]") -> Non
     add_timeout(parser, 30.0, "one line")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--file", metavar="FILE", help="a file to translate, one text a line")
-    source.add_argument("texts", nargs="*", default=[], metavar="TEXT", help="texts to translate")
+    source.add_argument(
+        "texts",
+        nargs="*",
+        default=[],
+        metavar="TEXT",
+        help="texts to translate; standard input if there are none",
+    )
     parser.set_defaults(run=run)
 
 
@@ -82,7 +88,7 @@ async def _translate_line(client: AsyncClient, arguments: argparse.Namespace, li
     try:
         return await while_overloaded(call, Backoff())
     except AttendantError as error:
-        raise failure_of_call(line.place, error) from error
+        raise error_of_call(line.place, error) from error
 
 
 def _source(arguments: argparse.Namespace) -> Iterator[Line]:

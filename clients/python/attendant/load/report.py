@@ -31,7 +31,10 @@ def as_text(summary: Summary) -> str:
 def _latency(latency: Latency | None) -> str:
     if latency is None:
         return "none: no request was answered"
-    return f"p50 {_ms(latency.p50_s)}  p95 {_ms(latency.p95_s)}  p99 {_ms(latency.p99_s)}  max {_ms(latency.max_s)}"
+    return (
+        f"p50 {_ms(latency.p50_s)}  p95 {_ms(latency.p95_s)}  "
+        f"p99 {_ms(latency.p99_s)}  max {_ms(latency.max_s)}"
+    )
 
 
 def _errors(summary: Summary) -> str:

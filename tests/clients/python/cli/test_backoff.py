@@ -3,7 +3,6 @@
 import itertools
 
 import pytest
-
 from attendant import InvalidRequestError, OverloadedError
 from attendant.cli.backoff import Backoff, while_overloaded
 

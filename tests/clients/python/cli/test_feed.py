@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import aclosing
 
 import pytest
-
 from attendant.cli.feed import feed
 
 from ..echo_server import PATIENCE_S

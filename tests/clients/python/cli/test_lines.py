@@ -3,17 +3,16 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from attendant.cli.lines import (
     MAX_LINE_BYTES,
+    InputError,
     Line,
-    UnreadableInput,
     lines_of_arguments,
     lines_of_file,
     split_lines,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 @given(st.lists(st.binary(max_size=6)))
@@ -60,24 +59,24 @@ def test_undecodable_bytes_are_named_by_file_line_and_byte(tmp_path: Path) -> No
     path.write_bytes(b"one\ntwo\nab\xffcd\n")
     lines = lines_of_file(str(path))
     assert [next(lines).text, next(lines).text] == ["one", "two"]
-    with pytest.raises(UnreadableInput, match=f"^{path}:3: not UTF-8 at byte 3$"):
+    with pytest.raises(InputError, match=f"^{path}:3: not UTF-8 at byte 3$"):
         next(lines)
 
 
 def test_a_line_over_the_limit_is_named(tmp_path: Path) -> None:
     path = tmp_path / "texts"
     path.write_bytes(b"one\n" + b"a" * (MAX_LINE_BYTES + 1))
-    with pytest.raises(UnreadableInput, match=f"^{path}:2: the line is longer than"):
+    with pytest.raises(InputError, match=f"^{path}:2: the line is longer than"):
         list(lines_of_file(str(path)))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableInput, match=f"^{tmp_path}/none: No such file"):
+    with pytest.raises(InputError, match=f"^{tmp_path}/none: No such file"):
         next(lines_of_file(f"{tmp_path}/none"))
 
 
 def test_a_folder_is_no_input(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableInput, match=f"^{tmp_path}: Is a directory"):
+    with pytest.raises(InputError, match=f"^{tmp_path}: Is a directory"):
         next(lines_of_file(str(tmp_path)))
 
 
@@ -87,5 +86,5 @@ def test_arguments_are_lines() -> None:
 
 @pytest.mark.parametrize(("text", "what"), [("a\nb", "has a line break"), ("a\udcff", "not UTF-8")])
 def test_an_argument_that_is_no_line_is_named(text: str, what: str) -> None:
-    with pytest.raises(UnreadableInput, match=f"^text 2: {what}"):
+    with pytest.raises(InputError, match=f"^text 2: {what}"):
         list(lines_of_arguments(["fine", text]))

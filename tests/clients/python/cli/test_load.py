@@ -7,7 +7,6 @@ from typing import Any
 
 import grpc
 import pytest
-
 from attendant.cli.main import main
 from attendant.load.arrivals import poisson_arrivals
 from attendant.load.sentences import SENTENCES
@@ -18,7 +17,9 @@ Output = pytest.CaptureFixture[str]
 
 
 def load(target: str, *options: str, rate: int = 100, duration_s: float = 0.5) -> int:
-    return main(["load", "--target", target, "--rate", f"{rate}", "--duration", f"{duration_s}", *options])
+    return main(
+        ["load", "--target", target, "--rate", f"{rate}", "--duration", f"{duration_s}", *options]
+    )
 
 
 def figures(output: Output) -> Any:
@@ -29,7 +30,9 @@ def num_arrivals(seed: int = 0) -> int:
     return len(list(poisson_arrivals(100, 0.5, seed)))
 
 
-def test_every_arrival_of_the_schedule_is_sent_and_answered(server: EchoServer, capsys: Output) -> None:
+def test_every_arrival_of_the_schedule_is_sent_and_answered(
+    server: EchoServer, capsys: Output
+) -> None:
     assert load(server.target, "--json") == 0
     run = figures(capsys)
     assert run["arrivals"] == run["answered"] == num_arrivals()
@@ -55,7 +58,9 @@ def test_the_figures_are_printed_to_be_read(server: EchoServer, capsys: Output) 
     assert [line.split()[0] for line in lines[:6]] == headings
 
 
-def test_errors_are_counted_by_status_and_nothing_is_lost(server: EchoServer, capsys: Output) -> None:
+def test_errors_are_counted_by_status_and_nothing_is_lost(
+    server: EchoServer, capsys: Output
+) -> None:
     def answer(request: Any, context: grpc.ServicerContext) -> Any:
         if request.texts[0] == SENTENCES[1]:
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the queue is full")
@@ -70,7 +75,9 @@ def test_errors_are_counted_by_status_and_nothing_is_lost(server: EchoServer, ca
     assert run["answered"] == num_arrivals() - num_refused
 
 
-def test_requests_keep_coming_while_the_server_answers_none(server: EchoServer, capsys: Output) -> None:
+def test_requests_keep_coming_while_the_server_answers_none(
+    server: EchoServer, capsys: Output
+) -> None:
     is_over = threading.Event()
 
     def answer(request: Any, context: grpc.ServicerContext) -> Any:
@@ -88,14 +95,18 @@ def test_requests_keep_coming_while_the_server_answers_none(server: EchoServer, 
     assert run["latency"] is None
 
 
-def test_texts_of_a_file_are_sent_in_turn(server: EchoServer, capsys: Output, tmp_path: Path) -> None:
+def test_texts_of_a_file_are_sent_in_turn(
+    server: EchoServer, capsys: Output, tmp_path: Path
+) -> None:
     (tmp_path / "texts").write_text("ein Hund\n\neine Katze\n")
     options = ("--file", f"{tmp_path}/texts", "--from", "de", "--to", "en", "--model", "m")
     assert load(server.target, *options) == 0
     sent = [request.texts[0] for request in server.requests]
     assert abs(sent.count("ein Hund") - sent.count("eine Katze")) <= 1
     assert len(sent) == sent.count("ein Hund") + sent.count("eine Katze")
-    assert {(r.source_language, r.target_language, r.model) for r in server.requests} == {("de", "en", "m")}
+    assert {(r.source_language, r.target_language, r.model) for r in server.requests} == {
+        ("de", "en", "m")
+    }
 
 
 def test_a_full_server_is_measured_all_the_same(server: EchoServer, capsys: Output) -> None:
@@ -130,7 +141,9 @@ def test_built_in_sentences_are_not_sent_as_another_language(nowhere: str, capsy
 
 
 @pytest.mark.parametrize(("rate", "duration_s"), [(0, 1), (-1, 1), (1, 0), (1, float("nan"))])
-def test_a_rate_or_duration_of_nothing_is_refused(nowhere: str, rate: int, duration_s: float, capsys: Output) -> None:
+def test_a_rate_or_duration_of_nothing_is_refused(
+    nowhere: str, rate: int, duration_s: float, capsys: Output
+) -> None:
     with pytest.raises(SystemExit) as caught:
         load(nowhere, rate=rate, duration_s=duration_s)
     assert caught.value.code == 2

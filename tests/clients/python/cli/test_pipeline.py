@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
-
 from attendant.cli.pipeline import Pipeline
 
 

@@ -1,6 +1,7 @@
 """`attendant translate`: as a process with pipes, and in this process where that is enough."""
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,6 @@ from typing import Any
 
 import grpc
 import pytest
-
 from attendant.cli.main import main
 
 from ..echo_server import (
@@ -24,6 +24,9 @@ from ..echo_server import (
     refuse_text,
 )
 
+# A setting that hides a missing flush must not reach the command.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
 
 def command(target: str, *options: str) -> list[str]:
     return [
@@ -33,7 +36,9 @@ def command(target: str, *options: str) -> list[str]:
 
 
 def run(target: str, *options: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(command(target, *options), input=stdin, capture_output=True, timeout=PATIENCE_S, check=False)
+    return subprocess.run(
+        command(target, *options), input=stdin, capture_output=True, timeout=PATIENCE_S, check=False
+    )
 
 
 def run_here(target: str, *options: str) -> int:
@@ -45,7 +50,9 @@ def run_here(target: str, *options: str) -> int:
 def talking_to(process_command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A process whose input and output the test holds."""
     pipe = subprocess.PIPE
-    with subprocess.Popen(process_command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    with subprocess.Popen(
+        process_command, stdin=pipe, stdout=pipe, stderr=pipe, env=ENVIRONMENT
+    ) as process:
         killer = threading.Timer(PATIENCE_S, process.kill)
         killer.start()
         try:
@@ -149,7 +156,9 @@ def test_a_refused_line_ends_the_command_after_all_before_it(server: EchoServer)
     assert done.returncode == 1
 
 
-def test_arguments_are_translated(server: EchoServer, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_arguments_are_translated(
+    server: EchoServer, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
     assert run_here(server.target, "--model", "multi30k", "a dog", "", "a cat") == 0
     assert capsysbinary.readouterr() == (b"A DOG\n\nA CAT\n", b"")
     assert {request.model for request in server.requests} == {"multi30k"}
@@ -180,7 +189,9 @@ def test_as_many_calls_run_as_asked_for_and_no_more(
     assert server.max_in_flight == 3
 
 
-def test_a_full_server_is_waited_for(server: EchoServer, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_full_server_is_waited_for(
+    server: EchoServer, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
     refused: set[str] = set()
 
     def answer(request: Any, context: grpc.ServicerContext) -> Any:
@@ -241,13 +252,17 @@ def test_the_exit_code_says_whose_fault_it_was(
     assert capsysbinary.readouterr() == (b"", message.encode())
 
 
-def test_a_server_that_is_not_there_is_one_line(nowhere: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_server_that_is_not_there_is_one_line(
+    nowhere: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
     assert run_here(nowhere, "a") == 3
     (line,) = capsysbinary.readouterr().err.splitlines()
     assert line.startswith(b"attendant: text 1: UNAVAILABLE: ")
 
 
-def test_a_line_has_a_deadline(server: EchoServer, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_line_has_a_deadline(
+    server: EchoServer, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
     is_over = threading.Event()
 
     def answer(*call: Any) -> Any:
@@ -281,7 +296,9 @@ def test_standard_input_that_is_closed_is_an_error(
         ["--unheard-of"],
     ],
 )
-def test_a_wrong_command_line_is_refused(nowhere: str, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_command_line_is_refused(
+    nowhere: str, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         run_here(nowhere, *options)
     assert caught.value.code == 2

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-
 from attendant import OverloadedError
 from attendant.load.recorder import Recorder, Summary
 from attendant.load.runner import run_open_loop

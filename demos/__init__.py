@@ -1,0 +1,1 @@
+"""What `make demo` and `make pipeline` run: the whole product, from outside."""

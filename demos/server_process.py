@@ -1,0 +1,62 @@
+"""A server in a process of its own, on a free port, for demos, tests and benchmarks."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+STOP_TIMEOUT_S = 60.0
+
+
+class ServerFailed(Exception):  # noqa: N818 - named after what happened, as subprocess names its own
+    """The server ended before it served; the message is what it printed."""
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A server that serves."""
+
+    process: subprocess.Popen[str]
+    target: str
+    """host:port."""
+    ready_s: float
+    """Seconds from start to serving."""
+
+    def stop(self) -> int:
+        """Sends SIGTERM and waits for the drain; returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_TIMEOUT_S)
+
+
+def start_server(models: Path, *flags: str, python: str = sys.executable) -> ServerProcess:
+    """Starts a server on a free port of loopback and waits until it serves. Raises ServerFailed."""
+    command = [python, "-m", "server", "--models", str(models), "--port", "0", *flags]
+    started = time.monotonic()
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line.startswith("serving on "):
+        process.kill()
+        process.stdout.close()
+        raise ServerFailed(f"exit code {process.wait()}, see its messages above")
+    return ServerProcess(process, line.split()[-1], time.monotonic() - started)
+
+
+@contextmanager
+def running_server(models: Path, *flags: str, python: str = sys.executable) -> Iterator[ServerProcess]:
+    """A server for the length of a block."""
+    server = start_server(models, *flags, python=python)
+    try:
+        yield server
+    finally:
+        server.stop()
+        if server.process.stdout is not None:
+            server.process.stdout.close()
