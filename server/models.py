@@ -13,7 +13,7 @@ from server.config import ServerConfig
 from server.engine.async_engine import AsyncEngine
 from server.engine.engine import Engine
 from server.engine.sequence import DecodingOptions
-from server.errors import NotFoundError, PackageError
+from server.errors import NotFoundError, PackageError, UnavailableError
 from server.metrics import Metrics
 from server.package import (
     MANIFEST_FILE,
@@ -105,13 +105,16 @@ class ModelRegistry:
         self._models[model.name] = model
 
     def get(self, name: str) -> LoadedModel:
-        """The model called `name`, or the only one for an empty name. Raises NotFoundError naming
-        what exists.
+        """The model called `name`, or the only one for an empty name.
+
+        Raises NotFoundError naming what exists, UnavailableError while nothing is loaded.
         """
+        if not self._models:
+            raise UnavailableError("the models are still loading")
         if not name and len(self._models) == 1:
             return next(iter(self._models.values()))
         if name not in self._models:
-            known = ", ".join(sorted(self._models)) or "none is loaded"
+            known = ", ".join(sorted(self._models))
             raise NotFoundError(f"model: there is no model {name!r}; there are: {known}")
         return self._models[name]
 

@@ -223,7 +223,12 @@ def _apply_override(document: dict[str, Any], override: str) -> None:
     name, equals, value = override.partition("=")
     section, dot, key = name.partition(".")
     require(bool(equals and dot), "override", override, "section.field=value")
-    document[section] = {**(document.get(section) or {}), key: yaml.safe_load(value)}
+    values = document.get(section) or {}
+    require(isinstance(values, dict), section, values, "a mapping")
+    try:
+        document[section] = {**values, key: yaml.safe_load(value)}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override {override}: {error}") from error
 
 
 def _build(kind: type[Section], name: str, values: object) -> Section:

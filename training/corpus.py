@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import http.client
 import os
 import random
 import sys
 import urllib.request
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +106,7 @@ def read_lines(path: Path) -> list[str]:
     """
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise CorpusError(f"{path}: {error}") from error
     lines = raw.removesuffix(b"\n").split(b"\n") if raw else []
     return [_decode(path, number, line) for number, line in enumerate(lines, start=1)]
@@ -182,7 +184,7 @@ def _fetch(url: str, path: Path, sha256: str) -> None:
     try:
         with urllib.request.urlopen(url, timeout=60) as response:
             content = response.read()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise CorpusError(
             f"{url}: {error}. Set data.root to a folder that has the files"
         ) from error
@@ -197,12 +199,15 @@ def _fetch(url: str, path: Path, sha256: str) -> None:
 
 def generate_numbers(languages: tuple[str, str], part: str) -> ParallelText:
     """Numbers below 10,000 spelled out in two languages by num2words; `val` holds numbers unseen in
-    `train`.
+    `train`. Raises CorpusError for a language that it lacks.
     """
     from num2words import num2words
 
     numbers = list(range(NUMBERS_LIMIT))
     random.Random(NUMBERS_LIMIT).shuffle(numbers)
     chosen = numbers[NUMBERS_HELD_OUT:] if part == "train" else numbers[:NUMBERS_HELD_OUT]
-    source, target = ([str(num2words(n, lang=language)) for n in chosen] for language in languages)
+    try:
+        source, target = ([str(num2words(n, lang=lang)) for n in chosen] for lang in languages)
+    except NotImplementedError as error:
+        raise CorpusError(f"numbers: num2words lacks one of the languages {languages}") from error
     return ParallelText(f"numbers ({part})", source, target)

@@ -19,6 +19,7 @@ from server.config import ServerConfig
 from server.errors import ConfigError
 from server.metrics import Metrics
 from server.models import ModelRegistry, find_packages, load_model
+from server.rpc.drain import Drain
 from server.rpc.interceptors import StatusInterceptor
 from server.rpc.translation import SERVICE_NAME, TranslationService, make_handler
 from server.translator import Translator
@@ -29,6 +30,8 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 WATCH_INTERVAL_S = 0.25
 """How often health looks at the engines."""
+FLUSH_S = 1.0
+"""How long finished answers may take to leave the process at shutdown."""
 
 
 class App:
@@ -38,6 +41,7 @@ class App:
         self.config = config
         self.metrics = Metrics()
         self.registry = ModelRegistry()
+        self._drain = Drain()
         self._health = health.aio.HealthServicer()
         self._server = self._make_server()
         self._watch: asyncio.Task[None] | None = None
@@ -46,7 +50,7 @@ class App:
 
     def _make_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(
-            interceptors=[StatusInterceptor(SERVICE_NAME, self.metrics)],
+            interceptors=[StatusInterceptor(SERVICE_NAME, self.metrics, self._drain)],
             # Without this, a second server on a taken port would silently share it.
             options=[("grpc.so_reuseport", 0)],
         )
@@ -105,11 +109,13 @@ class App:
         """Drains: health off, a delay for load balancers, no new calls, the running ones finish,
         engines stop.
         """
-        if self._watch is not None:
+        if self._watch is not None:  # it has served: others may still send work here
             self._watch.cancel()
-        await self._set_health(NOT_SERVING)
-        await asyncio.sleep(self.config.drain_delay_s)
-        await self._server.stop(self.config.drain_timeout_s)
+            await self._set_health(NOT_SERVING)
+            await asyncio.sleep(self.config.drain_delay_s)
+        if not await self._drain.finish(self.config.drain_timeout_s):
+            logger.error("calls still ran after %s s and are cut off", self.config.drain_timeout_s)
+        await self._server.stop(FLUSH_S)
         await self.registry.close()
 
 
@@ -134,10 +140,12 @@ async def serve_until_signalled(config: ServerConfig) -> None:
     app = App(config)
     start = asyncio.create_task(app.start())
     stop = asyncio.create_task(signalled.wait())
-    await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
-    if start.done():
-        start.result()
-        print(f"serving on {config.host}:{app.port}", flush=True)
-        await stop
-        print("draining", flush=True)
-    await app.stop()
+    try:
+        await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if start.done():
+            start.result()
+            print(f"serving on {config.host}:{app.port}", flush=True)
+            await stop
+            print("draining", flush=True)
+    finally:
+        await app.stop()

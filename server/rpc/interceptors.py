@@ -20,6 +20,7 @@ from server.errors import (
     UnavailableError,
 )
 from server.metrics import Metrics
+from server.rpc.drain import Drain
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +41,10 @@ MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 class StatusInterceptor(grpc.aio.ServerInterceptor):
     """Maps errors, measures latency and counts outcomes of the methods of `service`."""
 
-    def __init__(self, service: str, metrics: Metrics) -> None:
+    def __init__(self, service: str, metrics: Metrics, drain: Drain) -> None:
         self._prefix = f"/{service}/"
         self._metrics = metrics
+        self._drain = drain
 
     async def intercept_service(
         self,
@@ -76,7 +78,8 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         self, inner: Handler, request: Any, context: Context
     ) -> tuple[grpc.StatusCode, str, Any]:
         try:
-            return grpc.StatusCode.OK, "", await inner(request, context)
+            with self._drain.admit():
+                return grpc.StatusCode.OK, "", await inner(request, context)
         except asyncio.CancelledError:
             self._metrics.requests.labels("", grpc.StatusCode.CANCELLED.name).inc()
             raise

@@ -1,4 +1,4 @@
-"""A runner without a model: it counts down each row's script, and checks how the engine drives it."""
+"""A runner without a model: it follows each row's script, and shows how the engine drives it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ EOS = 2
 
 
 class FakeRunner:
-    """Row behaviour is read off the source: [n] generates n - 1 times token 10 + n % 50, then the end.
+    """Row behaviour is read off the source: [n] gives n - 1 times token 10 + n % 50, then ends.
 
     The state of a slot moves with `move`, so a scheduler that moves rows wrongly makes wrong text.
     """

@@ -22,7 +22,7 @@ class GatedRunner(FakeRunner):
         self.gate = threading.Semaphore(0)
         self.is_in_step = threading.Event()
 
-    def decode_step(self, tokens: list[int]):  # noqa: ANN201
+    def decode_step(self, tokens: list[int]):
         self.is_in_step.set()
         self.gate.acquire()
         return super().decode_step(tokens)
@@ -78,7 +78,9 @@ async def test_a_cancelled_caller_frees_its_slot_within_a_step() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_dead_engine_fails_its_callers_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_dead_engine_fails_its_callers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     runner = FakeRunner()
     runner.fails_at_step = 3
     engine = make_engine(runner)

@@ -92,7 +92,9 @@ EVENTS = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(events=EVENTS, num_slots=st.integers(1, 8), budget=st.integers(1, 60))
-def test_nothing_is_lost_doubled_or_left_in_a_slot(events: list, num_slots: int, budget: int) -> None:
+def test_nothing_is_lost_doubled_or_left_in_a_slot(
+    events: list, num_slots: int, budget: int
+) -> None:
     scheduler = Scheduler(num_slots, budget)
     sequences: list[Sequence] = []
     ended: Counter[int] = Counter()

@@ -1,0 +1,29 @@
+"""Fixtures of the whole suite: one trained checkpoint, one package, shared by all, not to be
+written to.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+# Imported where they are used, so that tests without torch run where it is not installed.
+
+
+@pytest.fixture(scope="session")
+def numbers_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained model.safetensors, its tokenizer.model beside it."""
+    from tests import tiny_model
+
+    return tiny_model.numbers_checkpoint(tmp_path_factory.mktemp("numbers-checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def numbers_package(tmp_path_factory: pytest.TempPathFactory, numbers_checkpoint: Path) -> Path:
+    """The package numbers/1 made of it, with both CPU variants."""
+    from tests import tiny_model
+
+    return tiny_model.numbers_package(
+        tmp_path_factory.mktemp("numbers-package"), numbers_checkpoint
+    )

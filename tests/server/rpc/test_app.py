@@ -1,0 +1,224 @@
+"""Start, health, reflection, cancellation and shutdown of the whole server, over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+from attendant_protos.v1 import translation_pb2 as pb
+from attendant_protos.v1.translation_pb2_grpc import TranslationServiceStub
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from server.config import ServerConfig
+from server.errors import ConfigError, PackageError
+from server.rpc.app import App, running
+from tests.server.rpc.conftest import config_for
+
+pytestmark = pytest.mark.asyncio
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+LONG = "nine thousand, nine hundred and ninety-nine"
+
+
+def request(text: str = LONG, count: int = 1) -> pb.TranslateRequest:
+    return pb.TranslateRequest(source_language="en", target_language="de", texts=[text] * count)
+
+
+def metric(app: App, name: str) -> float:
+    value = app.metrics.registry.get_sample_value(name, {"model": "numbers"})
+    assert value is not None
+    return value
+
+
+async def until(is_met: Callable[[], bool]) -> None:
+    """Yields to the loop until `is_met`, or fails after five seconds."""
+    deadline = time.monotonic() + 5
+    while not is_met():
+        assert time.monotonic() < deadline, "it did not happen"
+        await asyncio.sleep(0)
+
+
+async def health_of(channel: grpc.aio.Channel, service: str = "") -> int:
+    stub = health_pb2_grpc.HealthStub(channel)
+    response = await stub.Check(health_pb2.HealthCheckRequest(service=service))
+    return int(response.status)
+
+
+async def test_health_is_answered_for_the_whole_and_for_the_service(
+    channel: grpc.aio.Channel,
+) -> None:
+    assert await health_of(channel) == SERVING
+    assert await health_of(channel, "attendant.v1.TranslationService") == SERVING
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await health_of(channel, "no.such.Service")
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_health_says_no_until_the_model_is_warm(
+    numbers_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import server.rpc.app as module
+
+    seen: list[tuple[int, grpc.StatusCode]] = []
+    load = module.load_model
+
+    def load_while_watched(*arguments: object) -> object:
+        with grpc.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+            check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            call = TranslationServiceStub(channel).Translate
+            with pytest.raises(grpc.RpcError) as caught:
+                call(request())
+            seen.append((check.status, caught.value.code()))
+        return load(*arguments)
+
+    monkeypatch.setattr(module, "load_model", load_while_watched)
+    app = App(config_for(numbers_package))
+    await app.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+        assert await health_of(channel) == SERVING
+    await app.stop()
+    assert seen == [(NOT_SERVING, grpc.StatusCode.UNAVAILABLE)]
+
+
+async def test_reflection_describes_the_api_to_its_standard_client(
+    channel: grpc.aio.Channel,
+) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+
+    async def ask(**fields: str) -> reflection_pb2.ServerReflectionResponse:
+        call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(**fields)]))
+        return await call.read()
+
+    listed = (await ask(list_services="")).list_services_response.service
+    assert {service.name for service in listed} == {
+        "attendant.v1.TranslationService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+    described = await ask(file_containing_symbol="attendant.v1.TranslationService")
+    pool = DescriptorPool()
+    for serialised in described.file_descriptor_response.file_descriptor_proto:
+        pool.AddSerializedFile(serialised)
+    method = pool.FindServiceByName("attendant.v1.TranslationService").methods_by_name["Translate"]
+    assert [field.name for field in method.input_type.fields] == [
+        "model",
+        "source_language",
+        "target_language",
+        "texts",
+        "options",
+    ]
+
+
+async def test_a_storm_of_cancellations_leaves_no_slot_in_use(
+    app: App, channel: grpc.aio.Channel
+) -> None:
+    stub = TranslationServiceStub(channel)
+    (model,) = app.registry.all()
+    for _ in range(5):
+        calls = [stub.Translate(request(count=4)) for _ in range(16)]
+        await until(lambda: model.engine.num_pending >= 8)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    await until(lambda: model.engine.num_pending == 0)  # the server has heard of every cancellation
+    steps = metric(app, "attendant_decode_batch_size_count")
+    await until(lambda: metric(app, "attendant_cache_slots_used") == 0)
+    assert metric(app, "attendant_decode_batch_size_count") - steps <= 2
+    assert metric(app, "attendant_sequences_waiting") == 0
+    assert (await stub.Translate(request())).translations[0].text
+
+
+async def test_a_deadline_frees_the_slot(app: App, channel: grpc.aio.Channel) -> None:
+    stub = TranslationServiceStub(channel)
+    calls = [stub.Translate(request(count=16), timeout=0.005) for _ in range(4)]
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    codes = {o.code() for o in outcomes if isinstance(o, grpc.aio.AioRpcError)}
+    assert codes == {grpc.StatusCode.DEADLINE_EXCEEDED}
+    await until(lambda: metric(app, "attendant_cache_slots_used") == 0)
+
+
+async def test_the_metrics_count_what_was_done(app: App, channel: grpc.aio.Channel) -> None:
+    response = await TranslationServiceStub(channel).Translate(request(count=8))
+    translation = response.translations[0]
+    labels = {"model": "numbers", "side": "target"}
+    counted = app.metrics.registry.get_sample_value("attendant_tokens_total", labels)
+    assert counted == 8 * translation.target_tokens
+    steps = metric(app, "attendant_decode_batch_size_count")
+    rows = metric(app, "attendant_decode_batch_size_sum")
+    assert rows == 8 * translation.target_tokens
+    assert steps == translation.target_tokens
+    assert metric(app, "attendant_request_duration_seconds_count") == 1
+
+
+async def test_shutdown_under_load_loses_no_accepted_request(numbers_package: Path) -> None:
+    app = App(config_for(numbers_package, num_slots=2))
+    await app.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+        stub = TranslationServiceStub(channel)
+        calls = [asyncio.ensure_future(stub.Translate(request(count=16))) for _ in range(60)]
+        (model,) = app.registry.all()
+        await until(lambda: model.engine.num_pending > 40)
+        num_accepted = app._drain.num_in_flight
+        await app.stop()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    answered = [o for o in outcomes if isinstance(o, pb.TranslateResponse)]
+    refused = [o for o in outcomes if isinstance(o, grpc.aio.AioRpcError)]
+    assert len(answered) == num_accepted > 2
+    assert len(answered) + len(refused) == 60
+    assert {error.code() for error in refused} <= {grpc.StatusCode.UNAVAILABLE}
+    assert all(len(o.translations) == 16 and o.translations[15].text for o in answered)
+
+
+async def test_a_draining_server_says_not_serving_before_it_refuses(numbers_package: Path) -> None:
+    config = ServerConfig(models=numbers_package.parent.parent, port=0, drain_delay_s=0.5)
+    app = App(config)
+    await app.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+        stub = TranslationServiceStub(channel)
+        await stub.Translate(request())
+        stopping = asyncio.create_task(app.stop())
+        await asyncio.sleep(0)
+        assert await health_of(channel) == NOT_SERVING
+        assert (await stub.Translate(request())).translations[0].text
+        await stopping
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Translate(request(), wait_for_ready=False)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_dead_engine_turns_health_off(
+    app: App, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model,) = app.registry.all()
+
+    def break_down() -> None:
+        raise RuntimeError("broken, as this test wants")
+
+    monkeypatch.setattr(model.engine._engine, "step", break_down)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await TranslationServiceStub(channel).Translate(request())
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    deadline = time.monotonic() + 5
+    while await health_of(channel) == SERVING:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def test_a_taken_port_is_named(app: App, numbers_package: Path) -> None:
+    config = ServerConfig(models=numbers_package.parent.parent, port=app.port)
+    with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{app.port}"):
+        async with running(config):
+            pytest.fail("it shares the port")
+
+
+async def test_a_bad_package_does_not_start_serving(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match="no model package"):
+        async with running(ServerConfig(models=tmp_path, port=0, drain_delay_s=0.0)):
+            pytest.fail("it serves")

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from server.config import ServerConfig, parse_config
+from server.errors import ConfigError
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_default() -> None:
+    environment = {"ATTENDANT_PORT": "1234", "ATTENDANT_MODELS": "/srv/models"}
+    config = parse_config(["--port", "4321"], environment)
+    assert (config.port, config.models) == (4321, Path("/srv/models"))
+    assert config.num_slots == ServerConfig().num_slots
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("num_slots", 0), ("port", 70000), ("max_waiting", -1), ("stuck_after_s", 0.0)],
+)
+def test_a_value_out_of_range_is_named(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"{name} is {value}"):
+        ServerConfig(**{name: value})
+
+
+def test_an_environment_variable_of_the_wrong_type_is_named() -> None:
+    with pytest.raises(ConfigError, match="ATTENDANT_PORT is 'http'"):
+        parse_config([], {"ATTENDANT_PORT": "http"})
+
+
+def test_an_unknown_flag_ends_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse_config(["--ports", "1", "--no-such"], {})
+    assert caught.value.code == 2
+    assert "--no-such" in capsys.readouterr().err
