@@ -36,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in (*variants, *shipped, options.default_variant):
         if name not in PRECISIONS:
             parser.error(f"unknown variant {name!r}: there are {', '.join(PRECISIONS)}")
+    for name in shipped:
+        if name not in variants:
+            parser.error(f"--ship {name} is not among the variants exported")
     if options.default_variant not in (shipped or variants):
         parser.error(f"--default-variant {options.default_variant} is not among the variants kept")
     request = ExportOptions(

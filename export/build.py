@@ -24,7 +24,7 @@ from export.to_onnx import export_variant
 from server import package as contract
 from server.package import Evidence, Manifest, ModelPackage, Variant
 from server.text.tokenizer import Tokenizer as ServingTokenizer
-from training.checkpoint import load_model
+from training.checkpoint import CheckpointError, load_model
 from training.config import PAD_ID, Config
 from training.corpus import load_corpus
 from training.model import Transformer
@@ -60,6 +60,7 @@ def build_package(options: ExportOptions, report: Callable[[str], object] = prin
     """
     model, checkpoint = load_model(options.checkpoint)
     tokenizer_path = options.checkpoint.parent / contract.TOKENIZER_FILE
+    _check_vocabulary(tokenizer_path, model)
     sentences = evidence_sentences(checkpoint.config, options.data_root)
     with _new_folder(options.output) as folder:
         shutil.copyfile(tokenizer_path, folder / contract.TOKENIZER_FILE)
@@ -74,6 +75,16 @@ def build_package(options: ExportOptions, report: Callable[[str], object] = prin
         contract.write_manifest(folder, dataclasses.replace(manifest, files=_hashes(folder)))
         contract.open_package(folder).check_files()
     return options.output
+
+
+def _check_vocabulary(tokenizer: Path, model: Transformer) -> None:
+    try:
+        found = TrainingTokenizer(tokenizer).vocabulary_size
+    except RuntimeError as error:  # SentencePiece has no other
+        raise CheckpointError(f"{tokenizer}: {error}") from error
+    expected = model.config.vocabulary_size
+    if found != expected:
+        raise CheckpointError(f"{tokenizer} has {found} pieces, the model {expected}: another's?")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from torch import nn
 from export.graphs import DecoderGraph, EncoderGraph, Float32, LinearFactory
 from export.quantize import RowWiseInt8
 from server import package as names
+from training.checkpoint import CheckpointError
 from training.config import ModelConfig
 from training.model import Transformer
 
@@ -29,13 +30,23 @@ loaded.
 """
 ALIGNMENT = 64
 """Offset of each weight, in bytes: a cache line."""
+HEAD_WIDTH_UNIT = 8
+"""GroupQueryAttention refuses other head widths, but only when it runs."""
 
 PRECISIONS: dict[str, LinearFactory] = {"cpu-fp32": Float32(), "cpu-int8": RowWiseInt8()}
 """How each variant multiplies."""
 
 
 def export_variant(model: Transformer, variant: str, folder: Path) -> None:
-    """Writes encoder, decoder and weights of `variant` into `folder`."""
+    """Writes encoder, decoder and weights of `variant` into `folder`. Raises CheckpointError for a
+    head width that ONNX Runtime's attention cannot compute.
+    """
+    d_head = model.config.d_model // model.config.num_heads
+    if d_head % HEAD_WIDTH_UNIT:
+        raise CheckpointError(
+            f"model.d_model / model.num_heads is {d_head}: to be served, it must be a multiple of "
+            f"{HEAD_WIDTH_UNIT}"
+        )
     factory = PRECISIONS[variant]
     words = factory.word_table(model.embedding.words.weight.detach())
     encoder = _export_encoder(EncoderGraph(model, factory, words).eval(), model.config)

@@ -7,8 +7,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-# Imported where they are used, so that tests without torch run where it is not installed.
+settings.register_profile("suite", deadline=None)  # a busy machine is no failure
+settings.load_profile("suite")
+
+# The model is imported where it is used, so that tests without torch run where it is not installed.
 
 
 @pytest.fixture(scope="session")

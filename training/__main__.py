@@ -92,6 +92,8 @@ def _examples(config: Config, tokenizer: Tokenizer, text: ParallelText) -> list[
     examples = tokenize(text, tokenizer, config.data.languages, config.data.directions)
     max_tokens = min(config.data.max_tokens, config.model.max_length)
     kept = drop_long(examples, max_tokens)
+    if not kept:
+        raise CorpusError(f"{text.name}: no example has at most {max_tokens} tokens")
     if len(kept) < len(examples):
         count = len(examples) - len(kept)
         print(f"{text.name}: dropped {count} examples over {max_tokens} tokens", file=sys.stderr)

@@ -87,11 +87,12 @@ def model_tensors(model: Transformer) -> dict[str, Tensor]:
 
 def load_model_tensors(model: Transformer, tensors: dict[str, Tensor]) -> None:
     """Puts `tensors` (of any float type) into `model`. Raises CheckpointError naming what is
-    missing or unknown.
+    missing, unknown or of another shape.
     """
-    expected = set(model_tensors(model))
-    if expected != set(tensors):
-        difference = sorted(expected ^ set(tensors))
+    expected = {name: tensor.shape for name, tensor in model_tensors(model).items()}
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if expected != found:
+        difference = sorted({name for name, _ in expected.items() ^ found.items()})
         raise CheckpointError(f"weights differ from the model's: {', '.join(difference[:5])}")
     model.load_state_dict(tensors, strict=False)
 

@@ -14,6 +14,7 @@ import http.client
 import os
 import random
 import sys
+import urllib.error
 import urllib.request
 import zlib
 from dataclasses import dataclass
@@ -185,6 +186,8 @@ def _fetch(url: str, path: Path, sha256: str) -> None:
         with urllib.request.urlopen(url, timeout=60) as response:
             content = response.read()
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
         raise CorpusError(
             f"{url}: {error}. Set data.root to a folder that has the files"
         ) from error

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import sentencepiece
 
-from training.config import BOS_ID, EOS_ID, PAD_ID, UNK_ID, DataConfig
+from training.config import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ConfigError, DataConfig
 
 
 def language_tag(language: str) -> str:
@@ -23,24 +23,30 @@ def language_tag(language: str) -> str:
 
 
 def train_tokenizer(sentences: Iterable[str], data: DataConfig, path: Path) -> None:
-    """Learns a unigram model (Kudo 2018) over `sentences` and writes it to `path`."""
+    """Learns a unigram model (Kudo 2018) over `sentences` and writes it to `path`.
+
+    Raises ConfigError where the vocabulary cannot hold the text's characters.
+    """
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences),
-        model_writer=model,
-        model_type="unigram",
-        vocab_size=data.vocabulary_size,
-        hard_vocab_limit=False,
-        character_coverage=1.0,
-        byte_fallback=data.is_byte_fallback,
-        pad_id=PAD_ID,
-        bos_id=BOS_ID,
-        eos_id=EOS_ID,
-        unk_id=UNK_ID,
-        control_symbols=[language_tag(language) for language in data.languages],
-        num_threads=2,
-        minloglevel=2,
-    )
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=model,
+            model_type="unigram",
+            vocab_size=data.vocabulary_size,
+            hard_vocab_limit=False,
+            character_coverage=1.0,
+            byte_fallback=data.is_byte_fallback,
+            pad_id=PAD_ID,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            unk_id=UNK_ID,
+            control_symbols=[language_tag(language) for language in data.languages],
+            num_threads=2,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise ConfigError(f"data.vocabulary_size is {data.vocabulary_size}: {error}") from error
     path.write_bytes(model.getvalue())
 
 

@@ -90,9 +90,9 @@ class Trainer:
         limit = self.config.train.max_steps
         with tqdm(total=limit, initial=self.progress.step, unit="step", mininterval=1.0) as bar:
             started, meter = time.monotonic() - self.progress.trained_s, _Meter()
-            for batch in self._batches():
-                if self._is_done():
-                    return
+            batches = self._batches()
+            while not self._is_done():
+                batch = next(batches)  # only now: a batch taken is a batch that counts as trained
                 meter.add(self.step(batch), batch.num_tokens)
                 self.progress.trained_s = time.monotonic() - started
                 bar.set_postfix_str(meter.text(), refresh=False)

@@ -153,12 +153,12 @@ def test_multi30k_is_read_from_a_local_folder(tmp_path: Path) -> None:
 def test_multi30k_pairs_the_files_of_both_languages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    german = gzip.compress("Ein Hund.\nEine Katze.\n".encode())
+    german = gzip.compress(b"Ein Hund.\nEine Katze.\n")
     monkeypatch.setitem(MULTI30K_SHA256, "val.de.gz", hashlib.sha256(german).hexdigest())
     write(tmp_path / NAME, CONTENT)
     write(tmp_path / "val.de.gz", german)
     text = load_corpus("multi30k", data(root=str(tmp_path)), "val")
-    assert list(zip(text.source, text.target, strict=True))[0] == ("A dog.", "Ein Hund.")
+    assert next(zip(text.source, text.target, strict=True)) == ("A dog.", "Ein Hund.")
 
 
 def test_a_local_file_with_another_hash_is_named(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ class Web:
         web = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 web.paths.append(self.path)
                 self.send_response(web.status)
                 self.send_header("Content-Length", str(web.length))
@@ -233,9 +233,7 @@ def fetch_fails(web: Web, cache: Path) -> str:
     return str(caught.value)
 
 
-def test_a_fetched_file_with_another_hash_is_refused_and_not_kept(
-    web: Web, tmp_path: Path
-) -> None:
+def test_a_fetched_file_with_another_hash_is_refused_and_not_kept(web: Web, tmp_path: Path) -> None:
     message = fetch_fails(web, tmp_path)
     assert message.startswith(f"{web.url}{NAME}: SHA-256 is ")
     assert MULTI30K_SHA256[NAME] in message

@@ -71,9 +71,7 @@ def test_masked_positions_get_a_weight_of_exactly_zero() -> None:
     mask = torch.tensor([True, True, False, True, False])
     before = scaled_dot_product_attention(query, key, value, mask, nn.Identity())
     value = value.masked_fill(~mask[:, None], 1e30)
-    assert torch.equal(
-        before, scaled_dot_product_attention(query, key, value, mask, nn.Identity())
-    )
+    assert torch.equal(before, scaled_dot_product_attention(query, key, value, mask, nn.Identity()))
 
 
 def test_a_row_that_may_attend_nowhere_is_finite() -> None:

@@ -60,11 +60,13 @@ def make_model(**fields: object) -> Transformer:
     return model.eval()
 
 
-def config(output: Path, model: ModelConfig | None = None, **train: object) -> Config:
+def config(
+    output: Path, model: ModelConfig | None = None, batch_tokens: int = 32, **train: object
+) -> Config:
     """A recipe that validates without translating, with the fields `train` laid over it."""
     fields = {"validate_every": 4, "validation_sentences": 0, "warmup_steps": 4, **train}
     return Config(
-        DataConfig(corpora=("numbers",), validation="numbers", batch_tokens=32),
+        DataConfig(corpora=("numbers",), validation="numbers", batch_tokens=batch_tokens),
         model or model_config(),
         TrainConfig(output=str(output), **fields),  # type: ignore[arg-type]
     )

@@ -1,0 +1,1 @@
+"""One script for each published figure; each prints what it is quoted for."""

@@ -1,0 +1,86 @@
+"""python -m server as an operator meets it: output, exit codes, signals, memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from attendant import Client
+
+from demos.server_process import REPOSITORY, running_server, start_server
+
+
+def failed_start(*flags: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "server", *flags]
+    return subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_and_ends_with_zero(numbers_package: Path, number: signal.Signals) -> None:
+    server = start_server(numbers_package.parent.parent, "--drain-delay-s", "0")
+    with Client(server.target) as client:
+        assert client.translate("two", source_language="en", target_language="de").text
+    server.process.send_signal(number)
+    output, _ = server.process.communicate(timeout=30)
+    assert server.process.returncode == 0
+    assert output == "draining\n"
+
+
+def test_metrics_are_scraped_over_http(numbers_package: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    flags = ("--drain-delay-s", "0", "--metrics-port", str(port))
+    with running_server(numbers_package.parent.parent, *flags):
+        page = (
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+        )
+    assert 'attendant_cache_slots{model="numbers"} 64.0' in page
+
+
+def test_a_taken_port_is_one_line_and_an_exit_code(numbers_package: Path) -> None:
+    models = str(numbers_package.parent.parent)
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        result = failed_start("--models", models, "--port", str(port))
+    assert result.returncode == 1
+    assert f"error: cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_missing_model_folder_is_one_line(tmp_path: Path) -> None:
+    result = failed_start("--models", str(tmp_path / "absent"), "--port", "0")
+    assert result.returncode == 1
+    assert "no model package" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_wrong_value_is_one_line() -> None:
+    result = failed_start("--num-slots", "0")
+    assert result.returncode == 1
+    assert result.stderr == "error: num_slots is 0: it must be positive\n"
+
+
+def test_an_edited_figure_is_named_and_nothing_serves(
+    numbers_package: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(numbers_package, tmp_path / "numbers" / "1")
+    path = tmp_path / "numbers" / "1" / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["evidence"]["cpu-int8"]["chrf"] = 99.9
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    result = failed_start("--models", str(tmp_path), "--port", "0")
+    assert result.returncode == 1
+    assert "evidence.cpu-int8.chrf was edited after the export" in result.stderr
+    assert result.stdout == ""

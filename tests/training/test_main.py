@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.training.tiny import SENTENCES, write_tsv
+from training import __main__ as command
+from training.checkpoint import load_model
+from training.config import load_config
+from training.search import greedy_search
+from training.tokenizer import Tokenizer
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """A recipe over a TSV file of twenty pairs."""
+    name = f"tsv:{write_tsv(tmp_path / 'pairs.tsv')}"
+    document = {
+        "data": {"corpora": [name], "validation": name, "vocabulary_size": 400},
+        "model": {"d_model": 16, "num_heads": 2, "d_ff": 32, "max_length": 64},
+        "train": {"output": str(tmp_path / "run"), "max_steps": 6, "validate_every": 3},
+    }
+    document["model"] |= {"num_encoder_layers": 1, "num_decoder_layers": 1}
+    document["train"] |= {"validation_sentences": 4, "num_threads": 1}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return path
+
+
+def run(*arguments: object) -> int:
+    return command.main([str(argument) for argument in arguments])
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What a wrong input is answered with: one line and exit code 2."""
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "Traceback" not in error
+    return error
+
+
+def test_a_recipe_becomes_a_model_that_translates(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(recipe) == 0
+    output = capsys.readouterr().out
+    folder = recipe.parent / "run"
+    assert "40 examples" in output  # twenty pairs, both ways
+    assert f"trained 6 steps in 0.0 minutes: {folder / 'model.safetensors'}" in output
+    model, checkpoint = load_model(folder / "model.safetensors")
+    tokenizer = Tokenizer(folder / "tokenizer.model")
+    assert checkpoint.config.model.vocabulary_size == tokenizer.vocabulary_size
+    assert greedy_search(model, [tokenizer.encode_source(SENTENCES[0][0], "de")])
+    assert json.loads((folder / "summary.json").read_text())["step"] == 6
+
+
+def test_the_written_recipe_is_the_one_that_was_trained(recipe: Path) -> None:
+    run(recipe, "train.seed=7", "data.directions=[en-de]")
+    written = load_config(recipe.parent / "run" / "config.yaml")
+    assert written == load_model(recipe.parent / "run" / "model.safetensors")[1].config
+    assert (written.train.seed, written.data.directions) == (7, ("en-de",))
+
+
+def test_the_same_command_continues(recipe: Path) -> None:
+    run(recipe)
+    tokenizer = (recipe.parent / "run" / "tokenizer.model").read_bytes()
+    assert run(recipe, "train.max_steps=9") == 0
+    entries = (recipe.parent / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(entry)["step"] for entry in entries] == [3, 6, 9]
+    assert (recipe.parent / "run" / "tokenizer.model").read_bytes() == tokenizer
+
+
+def test_the_same_seed_trains_the_same_model(recipe: Path) -> None:
+    models = []
+    for name in ("first", "second"):
+        folder = recipe.parent / name
+        run(recipe, f"train.output={folder}", "train.max_steps=3")
+        models.append(load_model(folder / "model.safetensors")[0].state_dict())
+    assert all(tensor.equal(models[1][name]) for name, tensor in models[0].items())
+
+
+def test_long_sentences_are_dropped_and_counted(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(recipe, "data.max_tokens=12") == 0
+    assert "examples over 12 tokens" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.d_model=-16", "model.d_model is -16"),
+        ("model.num_heads=3", "divisible by model.num_heads (3)"),
+        ("train.max_step=5", "did you mean train.max_steps?"),
+        ("data.corpora=[nothing]", "unknown corpus 'nothing'"),
+        ("data.validation=tsv:nowhere.tsv", "nowhere.tsv"),
+        ("data.vocabulary_size=20", "data.vocabulary_size is 20"),
+        ("data.max_tokens=2", "no example has at most 2 tokens"),
+    ],
+)
+def test_wrong_input_is_an_error_that_names_it(
+    recipe: Path, capsys: pytest.CaptureFixture[str], override: str, message: str
+) -> None:
+    assert message in refused(capsys, recipe, override)
+
+
+def test_a_damaged_state_is_named(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(recipe)
+    capsys.readouterr()
+    state = recipe.parent / "run" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:1000])
+    assert str(state) in refused(capsys, recipe)
+
+
+def test_a_state_of_another_model_is_refused(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(recipe)
+    capsys.readouterr()
+    assert "feed_forward.w_1.weight" in refused(capsys, recipe, "model.d_ff=64")
+
+
+def test_stopping_by_hand_says_how_to_go_on(
+    recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_trainer: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command.Trainer, "train", stop)
+    assert run(recipe) == 130
+    assert "continues from the last checkpoint" in capsys.readouterr().err

@@ -1,0 +1,58 @@
+"""python -m training.publish CHECKPOINT FOLDER: a checkpoint made ready to share.
+
+Weights are rounded to fp16, which halves the file; paths of the machine that trained it are left out. An export from the
+published checkpoint is an export of exactly these weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shutil
+import sys
+from pathlib import Path
+
+from training.checkpoint import Checkpoint, CheckpointError, read_checkpoint, write_checkpoint
+from training.config import Config, TrainConfig
+
+
+def publish(path: Path, folder: Path) -> None:
+    """Writes model.safetensors and tokenizer.model into `folder`. Raises CheckpointError."""
+    checkpoint = read_checkpoint(path)
+    tensors = {name: tensor.half() for name, tensor in checkpoint.tensors.items()}
+    config = without_local_paths(checkpoint.config)
+    write_checkpoint(
+        folder / "model.safetensors", Checkpoint(tensors, config, checkpoint.progress)
+    )
+    shutil.copyfile(path.parent / "tokenizer.model", folder / "tokenizer.model")
+
+
+def without_local_paths(config: Config) -> Config:
+    """`config` with file names instead of paths."""
+    corpora = tuple(_file_name(name) for name in config.data.corpora)
+    data = dataclasses.replace(config.data, corpora=corpora, root="")
+    train = dataclasses.replace(config.train, output=TrainConfig.output)
+    return dataclasses.replace(config, data=data, train=train)
+
+
+def _file_name(corpus: str) -> str:
+    kind, colon, files = corpus.partition(":")
+    return kind + colon + ",".join(Path(file).name for file in files.split(",")) if colon else kind
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code: 0 when published, 2 for a bad checkpoint."""
+    parser = argparse.ArgumentParser(prog="python -m training.publish", description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        publish(options.checkpoint, options.folder)
+    except (CheckpointError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
