@@ -43,5 +43,5 @@ PACKAGED := pyproject.toml protos/python/pyproject.toml clients/python/pyproject
 
 .venv-dev/installed: $(PACKAGED)
 	$(PYTHON) -m venv .venv-dev
-	$(DEV)/pip install --quiet --disable-pip-version-check '.[cpu,training,dev]' -e protos/python -e clients/python
+	$(DEV)/pip install --quiet --disable-pip-version-check '.[cpu,training,bench,dev]' -e protos/python -e clients/python
 	touch $@

@@ -1,7 +1,9 @@
 """BLEU as the Multi30k papers report it, for comparison with their tables and with nothing else.
 
-Lower-cased, punctuation normalised, Moses-tokenised, then scored on tokens, against the data set's own
-tokenised reference or, where that is not at hand, a reference treated the same way (Elliott et al. 2016).
+Lower-cased, punctuation normalised, Moses-tokenised, then scored on tokens, against the data set's
+own
+tokenised reference or, where that is not at hand, a reference treated the same way (Elliott et al.
+2016).
 """
 
 from __future__ import annotations

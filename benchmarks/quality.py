@@ -1,10 +1,12 @@
-"""The 1,000 sentences of Multi30k's test_2016 through a real server: quality, and the same answer at any load.
+"""The 1,000 sentences of Multi30k's test_2016 through a real server: quality, and the same answer
+at any load.
 
     python -m benchmarks.quality --data FOLDER [--direction en-de]
 
-Serves the bundled model, translates one sentence at a time and again with 64 in flight, compares all outputs, and
-prints BLEU, chrF, the BLEU of the papers, and the mean decode batch of the second run as the server's metric has it.
-With --checkpoint, PyTorch translates them too: BLEU on the same decoding, and the outputs that differ.
+Serves the bundled model, translates one sentence at a time and again with 64 in flight, compares
+all outputs, and prints BLEU, chrF, the BLEU of the papers, and the mean decode batch of the second
+run as the server's metric has it. With --checkpoint, PyTorch translates them too: BLEU on the same
+decoding, and the outputs that differ.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def serve(models: Path, texts: list[str], direction: str, variant: str) -> tuple[list[str], list[str], float]:
+def serve(
+    models: Path, texts: list[str], direction: str, variant: str
+) -> tuple[list[str], list[str], float]:
     """Outputs one at a time, outputs with 64 in flight, and the mean decode batch of the latter."""
     port = free_port()
     flags = ("--metrics-port", str(port), "--drain-delay-s", "0", "--variant", variant)
@@ -79,27 +83,34 @@ def report(outputs: list[str], references: list[str], direction: str, label: str
 
 def main() -> None:
     """Prints the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--variant", default="cpu-int8")
-    parser.add_argument("--data", default="", help="folder of Multi30k's files; fetched where empty")
+    parser.add_argument(
+        "--data", default="", help="folder of Multi30k's files; fetched where empty"
+    )
     parser.add_argument("--direction", default="en-de")
     parser.add_argument("--checkpoint", type=Path, help="compare with PyTorch on this checkpoint")
     options = parser.parse_args()
     languages = options.direction.split("-")
     texts, references = (
-        read_lines(multi30k_file(f"test_2016_flickr.{language}.gz", options.data)) for language in languages
+        read_lines(multi30k_file(f"test_2016_flickr.{language}.gz", options.data))
+        for language in languages
     )
     alone, together, mean_batch = serve(options.models, texts, options.direction, options.variant)
     num_same = sum(a == b for a, b in zip(alone, together, strict=True))
-    print(f"{num_same} of {len(texts)} outputs are the same one at a time and with {IN_FLIGHT} in flight")
+    print(f"{num_same} of {len(texts)} outputs are the same alone and with {IN_FLIGHT} in flight")
     print(f"mean decode batch with {IN_FLIGHT} in flight: {mean_batch:.1f}")
     report(together, references, options.direction, f"served {options.variant}")
     if options.checkpoint:
         compare(options.checkpoint, texts, references, together, options.direction)
 
 
-def compare(checkpoint: Path, texts: list[str], references: list[str], served: list[str], direction: str) -> None:
+def compare(
+    checkpoint: Path, texts: list[str], references: list[str], served: list[str], direction: str
+) -> None:
     """Prints PyTorch's scores and where the served outputs differ from it."""
     model, _ = load_model(checkpoint)
     tokenizer = Tokenizer(checkpoint.parent / "tokenizer.model")

@@ -1,7 +1,8 @@
 """make pipeline: train, export, verify, serve and translate, from nothing and without a download.
 
-The text is generated: English numbers below 10,000, spelled out in German. There is one right answer, so the model
-is judged by how many numbers that it never saw come out exactly right, through the real endpoint.
+The text is generated: English numbers below 10,000, spelled out in German. There is one right
+answer, so the model is judged by how many numbers that it never saw come out exactly right, through
+the real endpoint.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def main() -> int:
     _say("serve and translate numbers that training never saw")
     num_right, num_asked = _ask(REPOSITORY / RUN / "models")
     minutes = (time.monotonic() - started) / 60
-    print(f"\n{num_right} of {num_asked} exactly right ({num_right / num_asked:.1%}), {minutes:.1f} minutes in all")
+    share = num_right / num_asked
+    print(f"\n{num_right} of {num_asked} exactly right ({share:.1%}), {minutes:.1f} minutes in all")
     return 0 if num_right >= REQUIRED * num_asked else 1
 
 
@@ -48,7 +50,7 @@ def _say(title: str) -> None:
 
 
 def _ask(models: Path) -> tuple[int, int]:
-    """How many of the held-out numbers the served model spells exactly right, and how many there are."""
+    """How many of the held-out numbers come out exactly right, and how many there are."""
     unseen = generate_numbers(("en", "de"), "val")
     answers: list[str] = []
     with running_server(models, "--drain-delay-s", "0") as server, Client(server.target) as client:
@@ -58,7 +60,9 @@ def _ask(models: Path) -> tuple[int, int]:
             answers += [translation.text for translation in translations]
     for source, answer in list(zip(unseen.source, answers, strict=True))[:3]:
         print(f"{source}  ->  {answer}")
-    num_right = sum(answer == expected for answer, expected in zip(answers, unseen.target, strict=True))
+    num_right = sum(
+        answer == expected for answer, expected in zip(answers, unseen.target, strict=True)
+    )
     return num_right, len(unseen)
 
 

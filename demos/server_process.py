@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -36,11 +37,15 @@ class ServerProcess:
         return self.process.wait(STOP_TIMEOUT_S)
 
 
-def start_server(models: Path, *flags: str, python: str = sys.executable) -> ServerProcess:
-    """Starts a server on a free port of loopback and waits until it serves. Raises ServerFailed."""
-    command = [python, "-m", "server", "--models", str(models), "--port", "0", *flags]
+def start_server(models: Path, *flags: str, cpus: set[int] | None = None) -> ServerProcess:
+    """Starts a server on a free port of loopback, on the processors `cpus` where given, and waits
+    until it serves. Raises ServerFailed.
+    """
+    command = [sys.executable, "-m", "server", "--models", str(models), "--port", "0", *flags]
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    if cpus is not None:
+        os.sched_setaffinity(process.pid, cpus)
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line.startswith("serving on "):
@@ -51,9 +56,11 @@ def start_server(models: Path, *flags: str, python: str = sys.executable) -> Ser
 
 
 @contextmanager
-def running_server(models: Path, *flags: str, python: str = sys.executable) -> Iterator[ServerProcess]:
+def running_server(
+    models: Path, *flags: str, cpus: set[int] | None = None
+) -> Iterator[ServerProcess]:
     """A server for the length of a block."""
-    server = start_server(models, *flags, python=python)
+    server = start_server(models, *flags, cpus=cpus)
     try:
         yield server
     finally:

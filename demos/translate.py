@@ -1,4 +1,4 @@
-"""make demo: three sentences through a real server, printed with their latency, and a clean stop."""
+"""make demo: three sentences through a real server, with their latency, and a clean stop."""
 
 from __future__ import annotations
 

@@ -262,8 +262,8 @@ def _read_manifest(folder: Path) -> Manifest:
         raise PackageError(
             f"{path}: format_version is {version!r}, this server reads {FORMAT_VERSION}"
         )
-    _check_seal(path, document)
     try:
+        _check_seal(path, document)
         return _parse_manifest(document)
     except (KeyError, TypeError, AttributeError) as error:
         raise PackageError(f"{path}: malformed: {error}") from error

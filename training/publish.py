@@ -1,7 +1,7 @@
 """python -m training.publish CHECKPOINT FOLDER: a checkpoint made ready to share.
 
-Weights are rounded to fp16, which halves the file; paths of the machine that trained it are left out. An export from the
-published checkpoint is an export of exactly these weights.
+Weights are rounded to fp16, which halves the file; paths of the machine that trained it are left
+out. An export from the published checkpoint is an export of exactly these weights.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ def publish(path: Path, folder: Path) -> None:
     checkpoint = read_checkpoint(path)
     tensors = {name: tensor.half() for name, tensor in checkpoint.tensors.items()}
     config = without_local_paths(checkpoint.config)
-    write_checkpoint(
-        folder / "model.safetensors", Checkpoint(tensors, config, checkpoint.progress)
-    )
+    write_checkpoint(folder / "model.safetensors", Checkpoint(tensors, config, checkpoint.progress))
     shutil.copyfile(path.parent / "tokenizer.model", folder / "tokenizer.model")
 
 

@@ -22,6 +22,9 @@ from server.errors import QueueFullError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
+JOIN_TIMEOUT_S = 5.0
+"""How long a step may take at shutdown: a stuck one must not keep the process."""
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -124,7 +127,7 @@ class AsyncEngine:
         self._is_closing = True
         self._wake.set()
         if self._thread.ident is not None:
-            await asyncio.to_thread(self._thread.join)
+            await asyncio.to_thread(self._thread.join, JOIN_TIMEOUT_S)
         self._fail_all("the engine was stopped")
 
     def _run(self) -> None:

@@ -29,7 +29,7 @@ class Drain:
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Counts the block as a call in flight. Raises UnavailableError once the drain has begun."""
+        """Counts the block as a call in flight. Raises UnavailableError once the drain began."""
         if self._is_begun:
             raise UnavailableError("the server is shutting down")
         self._num_in_flight += 1
