@@ -8,6 +8,11 @@ from contextlib import contextmanager
 
 from server.errors import UnavailableError
 
+QUIET_S = 0.1
+"""Without a newcomer for so long, nobody is taken to be still sending."""
+MAX_QUIET_WAITS = 20
+"""Callers who never stop do not keep the process."""
+
 
 class Drain:
     """Counts the calls in flight; once begun, admits no more.
@@ -18,6 +23,7 @@ class Drain:
 
     def __init__(self) -> None:
         self._num_in_flight = 0
+        self._num_refused = 0
         self._is_begun = False
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -31,6 +37,7 @@ class Drain:
     def admit(self) -> Iterator[None]:
         """Counts the block as a call in flight. Raises UnavailableError once the drain began."""
         if self._is_begun:
+            self._num_refused += 1
             raise UnavailableError("the server is shutting down")
         self._num_in_flight += 1
         self._is_idle.clear()
@@ -42,10 +49,21 @@ class Drain:
                 self._is_idle.set()
 
     async def finish(self, timeout_s: float) -> bool:
-        """Admits no more and waits for what runs; False if some still does after `timeout_s`."""
+        """Admits no more, waits for what runs, then until newcomers stop coming.
+
+        False if some call still runs after `timeout_s`.
+        """
         self._is_begun = True
         try:
             await asyncio.wait_for(self._is_idle.wait(), timeout_s)
         except TimeoutError:
             return False
+        await self._until_quiet()
         return True
+
+    async def _until_quiet(self) -> None:
+        for _ in range(MAX_QUIET_WAITS):
+            num_refused = self._num_refused
+            await asyncio.sleep(QUIET_S)
+            if self._num_refused == num_refused:
+                return

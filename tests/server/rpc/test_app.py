@@ -144,6 +144,33 @@ async def test_a_deadline_frees_the_slot(app: App, channel: grpc.aio.Channel) ->
     await until(lambda: metric(app, "attendant_cache_slots_used") == 0)
 
 
+async def test_a_short_sentence_overtakes_the_long_ones_that_run(
+    app: App, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub = TranslationServiceStub(channel)
+    (model,) = app.registry.all()
+    step = model.engine._engine.step
+
+    def slow_step() -> object:
+        time.sleep(0.02)  # a larger model: this one would be done before the short call is sent
+        return step()
+
+    monkeypatch.setattr(model.engine._engine, "step", slow_step)
+    order: list[str] = []
+
+    async def call(name: str, message: pb.TranslateRequest) -> None:
+        await stub.Translate(message)
+        order.append(name)
+
+    long_ones = asyncio.create_task(call("long", request(count=7)))
+    await until(lambda: model.engine.num_pending == 7)
+    short = request("six", count=1)
+    short.options.max_target_tokens = 1
+    await call("short", short)
+    await long_ones
+    assert order == ["short", "long"]
+
+
 async def test_the_metrics_count_what_was_done(app: App, channel: grpc.aio.Channel) -> None:
     response = await TranslationServiceStub(channel).Translate(request(count=8))
     translation = response.translations[0]
