@@ -28,6 +28,14 @@ logger = logging.getLogger(__name__)
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVER_OPTIONS = (
+    # Else a second server on a taken port would silently share it.
+    ("grpc.so_reuseport", 0),
+    # Else gRPC itself, above 1,000 calls not yet handed over, cancels newcomers at random; our own
+    # queue is the bound, and says so.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 30_000),
+)
 WATCH_INTERVAL_S = 0.25
 """How often health looks at the engines."""
 FLUSH_S = 1.0
@@ -51,8 +59,7 @@ class App:
     def _make_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(
             interceptors=[StatusInterceptor(SERVICE_NAME, self.metrics, self._drain)],
-            # Without this, a second server on a taken port would silently share it.
-            options=[("grpc.so_reuseport", 0)],
+            options=SERVER_OPTIONS,
         )
         translator = Translator(self.registry, self.config, self.metrics)
         server.add_generic_rpc_handlers((make_handler(TranslationService(translator)),))
