@@ -46,7 +46,7 @@ class StepStats:
 class EngineLimits:
     """Bounds that the engine keeps."""
 
-    max_encode_tokens: int = 2048
+    max_encode_tokens: int = 512
     """Source tokens encoded before one step."""
 
 

@@ -8,7 +8,10 @@ layers, S source length.
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +31,7 @@ class KVCache:
         shape = (num_slots, architecture.num_heads, architecture.max_length, architecture.d_head)
         self.num_slots = num_slots
         self.arrays: list[FloatArray] = [
-            np.zeros(shape, np.float32) for _ in range(4 * architecture.num_decoder_layers)
+            _allocate(shape) for _ in range(4 * architecture.num_decoder_layers)
         ]
         """Four a layer: self key, self value, cross key, cross value, as the decoder's inputs are
         ordered.
@@ -64,3 +67,13 @@ class KVCache:
             cache[target, :, :past_length] = cache[source, :, :past_length]
         for cache in self.cross_arrays:
             cache[target, :, :source_length] = cache[source, :, :source_length]
+
+
+def _allocate(shape: tuple[int, ...]) -> FloatArray:
+    """Zeros float32 of `shape` in small pages: in huge ones, which NumPy asks for, a sequence of
+    twenty tokens would make its slot's room for hundreds resident.
+    """
+    memory = mmap.mmap(-1, 4 * prod(shape))
+    with contextlib.suppress(OSError):  # a kernel without huge pages has none to decline
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, np.float32).reshape(shape)
