@@ -51,6 +51,10 @@ class EvidenceLimits:
 
     max_bleu_loss: float
     """How far below PyTorch's BLEU, on the same sentences and decoding, a variant may be."""
+    max_chrf_loss: float
+    """How far below PyTorch's chrF: BLEU says nothing of one-word translations, which have no four
+    words in a row.
+    """
     min_token_exact_rate: float
     """Share of sentences whose tokens are PyTorch's."""
     max_logit_difference: float
@@ -59,13 +63,13 @@ class EvidenceLimits:
 
 EVIDENCE_LIMITS = {
     "cpu-fp32": EvidenceLimits(
-        max_bleu_loss=0.1, min_token_exact_rate=0.995, max_logit_difference=1e-4
+        max_bleu_loss=0.1, max_chrf_loss=0.1, min_token_exact_rate=0.995, max_logit_difference=1e-4
     ),
     "cpu-int8": EvidenceLimits(
-        max_bleu_loss=0.3, min_token_exact_rate=0.5, max_logit_difference=5.0
+        max_bleu_loss=0.3, max_chrf_loss=0.5, min_token_exact_rate=0.5, max_logit_difference=5.0
     ),
     "cuda-fp16": EvidenceLimits(
-        max_bleu_loss=0.1, min_token_exact_rate=0.9, max_logit_difference=0.5
+        max_bleu_loss=0.1, max_chrf_loss=0.1, min_token_exact_rate=0.9, max_logit_difference=0.5
     ),
 }
 
@@ -193,6 +197,9 @@ def _check_variant(label: str, pytorch: Evidence, shown: Evidence, limits: Evide
     floor = pytorch.bleu - limits.max_bleu_loss
     if not shown.bleu >= floor:
         raise PackageError(f"{label}.bleu is {shown.bleu}, at least {floor:.2f} is needed")
+    floor = pytorch.chrf - limits.max_chrf_loss
+    if not shown.chrf >= floor:
+        raise PackageError(f"{label}.chrf is {shown.chrf}, at least {floor:.2f} is needed")
     rate = limits.min_token_exact_rate
     if not shown.token_exact_rate >= rate:
         raise PackageError(
