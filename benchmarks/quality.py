@@ -12,12 +12,12 @@ decoding, and the outputs that differ.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import socket
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from attendant import Client
+from attendant import AsyncClient
 
 from benchmarks.paper_bleu import paper_bleu
 from demos.server_process import running_server
@@ -29,15 +29,21 @@ from training.tokenizer import Tokenizer
 IN_FLIGHT = 64
 
 
-def translate(client: Client, texts: list[str], direction: str, in_flight: int) -> list[str]:
-    """Each text in a call of its own, `in_flight` at a time."""
-    source, target = direction.split("-")
+async def translate(target: str, texts: list[str], direction: str, in_flight: int) -> list[str]:
+    """Each text in a call of its own to the server at `target`, `in_flight` at a time."""
+    source, to = direction.split("-")
+    queue = iter(enumerate(texts))
+    outputs = [""] * len(texts)
 
-    def one(text: str) -> str:
-        return client.translate(text, source_language=source, target_language=target).text
+    async def caller(client: AsyncClient) -> None:
+        for i, text in queue:
+            outputs[i] = (
+                await client.translate(text, source_language=source, target_language=to)
+            ).text
 
-    with ThreadPoolExecutor(in_flight) as pool:
-        return list(pool.map(one, texts))
+    async with AsyncClient(target) as client:
+        await asyncio.gather(*(caller(client) for _ in range(in_flight)))
+    return outputs
 
 
 def decode_steps(metrics_url: str) -> tuple[float, float]:
@@ -65,10 +71,10 @@ def serve(
     """Outputs one at a time, outputs with 64 in flight, and the mean decode batch of the latter."""
     port = free_port()
     flags = ("--metrics-port", str(port), "--drain-delay-s", "0", "--variant", variant)
-    with running_server(models, *flags) as server, Client(server.target) as client:
-        alone = translate(client, texts, direction, in_flight=1)
+    with running_server(models, *flags) as server:
+        alone = asyncio.run(translate(server.target, texts, direction, in_flight=1))
         steps, rows = decode_steps(f"http://127.0.0.1:{port}/metrics")
-        together = translate(client, texts, direction, in_flight=IN_FLIGHT)
+        together = asyncio.run(translate(server.target, texts, direction, IN_FLIGHT))
         more_steps, more_rows = decode_steps(f"http://127.0.0.1:{port}/metrics")
     return alone, together, (more_rows - rows) / (more_steps - steps)
 
