@@ -140,7 +140,7 @@ class Trainer:
             return contextlib.nullcontext()
         return torch.autocast("cpu", dtype=torch.bfloat16)
 
-    def _validate(self, train_loss: float) -> str:
+    def _validate(self, train_loss: float | None) -> str:
         """Measures, saves, and says both in a line, for the terminal and for the log."""
         batches = make_batches(self.validation, self.config.data.batch_tokens, seed=0)
         loss = validation_loss(self.model, batches)
@@ -149,8 +149,13 @@ class Trainer:
         self.progress.validations_without_gain = (
             0 if has_gained else self.progress.validations_without_gain + 1
         )
-        entry = {"step": self.progress.step, "minutes": round(self.progress.trained_s / 60, 2)}
-        entry |= {"train_loss": round(train_loss, 4), "validation_loss": round(loss, 4)}
+        entry: dict[str, float] = {
+            "step": self.progress.step,
+            "minutes": round(self.progress.trained_s / 60, 2),
+        }
+        if train_loss is not None:
+            entry["train_loss"] = round(train_loss, 4)
+        entry["validation_loss"] = round(loss, 4)
         entry |= self._validation_scores()
         with (self.output / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
@@ -197,7 +202,7 @@ class Trainer:
 
     def _finish(self) -> None:
         if not self._saved_weights() or self.progress.step % self.config.train.validate_every:
-            print(self._validate(float("nan")))
+            print(self._validate(train_loss=None))
         weights = average_tensors(self._saved_weights())
         progress = dataclasses.asdict(self.progress)
         write_checkpoint(self.model_path, Checkpoint(weights, self.config, progress))
