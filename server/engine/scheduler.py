@@ -78,9 +78,7 @@ class Scheduler:
         moved.
         """
         moves = []
-        for slot in sorted(self.running, reverse=True):
-            if slot < len(self.running):
-                break
+        while self.running and (slot := max(self.running)) >= len(self.running):
             sequence = self.running.pop(slot)
             sequence.slot = self._slots.allocate()
             self._slots.release(slot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -238,6 +239,29 @@ async def test_a_dead_engine_turns_health_off(
     while await health_of(channel) == SERVING:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
+
+
+async def test_a_stuck_engine_turns_health_off_until_it_moves_again(
+    numbers_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    async def until_health_is(channel: grpc.aio.Channel, expected: int) -> None:
+        deadline = time.monotonic() + 10
+        while await health_of(channel) != expected:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+
+    async with running(config_for(numbers_package, stuck_after_s=0.2)) as app:
+        (model,) = app.registry.all()
+        step = model.engine._engine.step
+        monkeypatch.setattr(model.engine._engine, "step", lambda: (release.wait(), step())[1])
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+            call = asyncio.ensure_future(TranslationServiceStub(channel).Translate(request()))
+            await until_health_is(channel, NOT_SERVING)
+            release.set()
+            assert (await call).translations[0].text
+            await until_health_is(channel, SERVING)
 
 
 async def test_a_taken_port_is_named(app: App, numbers_package: Path) -> None:
