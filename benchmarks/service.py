@@ -22,7 +22,7 @@ from attendant import AsyncClient
 
 from benchmarks.quality import IN_FLIGHT
 from demos.server_process import ServerProcess, running_server
-from server.models import decode_all, find_packages, make_engine, target_limit
+from server.models import decode_greedy, find_packages, make_engine
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
 from server.text.tokenizer import Tokenizer
 from training.corpus import multi30k_file, read_lines
@@ -68,14 +68,14 @@ class EngineAlone:
         manifest = package.manifest
         tokenizer = Tokenizer(package.read_file(TOKENIZER_FILE), manifest.special_ids)
         self._sources = [tokenizer.encode(text, "de") for text in texts]
-        self._limits = [target_limit(manifest, len(source)) for source in self._sources]
+        self._limits = [manifest.target_limit(len(source)) for source in self._sources]
         self._engine = make_engine(package, manifest.default_variant, IN_FLIGHT, num_threads=1)
 
     def tokens_per_s(self) -> float:
         """Target tokens a second over all the texts, 64 in flight."""
         os.sched_setaffinity(0, {SERVER_CPU})
         started = time.perf_counter()
-        outputs = decode_all(self._engine, self._sources, self._limits)
+        outputs = decode_greedy(self._engine, self._sources, self._limits)
         elapsed = time.perf_counter() - started
         os.sched_setaffinity(0, {CLIENT_CPU})
         return sum(len(ids) + 1 for ids in outputs) / elapsed

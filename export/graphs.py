@@ -185,7 +185,7 @@ class _DecoderLayerGraph(nn.Module):
 
     def forward(
         self, x: Tensor, cache: Sequence[Tensor], own: _Lengths, source: _Lengths
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         packed = self.w_qkv(self.self_norm.before(x))  # (B, 1, 3 * D)
         heads, *self_cache = _cached_attention(self.num_heads, (packed, None, None), cache[:2], own)
         x = self.self_norm.after(x, self.self_w_o(heads))
@@ -195,7 +195,7 @@ class _DecoderLayerGraph(nn.Module):
         new = (query, nothing_new, nothing_new)
         heads, *cross_cache = _cached_attention(self.num_heads, new, cache[2:], source)
         x = self.cross_norm.after(x, self.cross_w_o(heads))
-        return self.feed_forward(x), [*self_cache, *cross_cache]
+        return self.feed_forward(x), query, [*self_cache, *cross_cache]
 
 
 class _Lengths:
@@ -259,21 +259,23 @@ class DecoderGraph(nn.Module):
         int32 (B,); `caches` four a layer, self key, self value, cross key, cross value, each (B, H,
         N, K).
 
-        Returns logits float (B, V), then the caches in the same order.
+        Returns logits float (B, V), the last layer's cross-attention queries float (B, D), then the
+        caches in the same order.
         """
         own, source = _Lengths(past_lengths), _Lengths(source_lengths - 1)
         x = self.words.rows(input_ids) * self.scale + self.positions(
             past_lengths[:, None]
         )  # (B, 1, D)
         updated: list[Tensor] = []
+        query = x
         for i, layer in enumerate(self.layers):
-            x, cache = layer(x, caches[4 * i : 4 * i + 4], own, source)
+            x, query, cache = layer(x, caches[4 * i : 4 * i + 4], own, source)
             updated.extend(cache)
         x = self.norm(x)  # (B, 1, D)
         logits = (
             self.words.logits(x, self.bias) if self.output is None else self.output(x)
         )  # (B, 1, V)
-        return logits[:, 0], *updated
+        return logits[:, 0], query[:, 0], *updated
 
 
 def _encoder(model: Transformer) -> list[EncoderLayer]:

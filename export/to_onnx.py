@@ -90,7 +90,11 @@ def _export_decoder(graph: DecoderGraph, config: ModelConfig) -> onnx.ModelProto
             names.SOURCE_LENGTHS,
             *names.cache_names(config.num_decoder_layers, "past_key_values"),
         ],
-        [names.LOGITS, *names.cache_names(config.num_decoder_layers, "present")],
+        [
+            names.LOGITS,
+            names.CROSS_QUERIES,
+            *names.cache_names(config.num_decoder_layers, "present"),
+        ],
     )
 
 

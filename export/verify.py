@@ -15,9 +15,10 @@ from torch import Tensor
 
 from server.engine.engine import Engine
 from server.errors import PackageError
-from server.models import decode_all, make_engine, target_limit
+from server.models import decode_greedy, make_engine
 from server.package import TOKENIZER_FILE, Evidence, ModelPackage, Sample
 from server.runtime.model_runner import ModelRunner
+from server.runtime.sessions import Sessions
 from server.text.tokenizer import Tokenizer as ServingTokenizer
 from training.evaluate import Scores, score, translate_ids
 from training.model import Transformer
@@ -98,8 +99,8 @@ def verify_variant(
 
 
 def _decode(engine: Engine, package: ModelPackage, sources: list[list[int]]) -> list[list[int]]:
-    return decode_all(
-        engine, sources, [target_limit(package.manifest, len(source)) for source in sources]
+    return decode_greedy(
+        engine, sources, [package.manifest.target_limit(len(source)) for source in sources]
     )
 
 
@@ -129,7 +130,7 @@ def max_logit_difference(
     chosen = order[:: max(1, len(order) // FORCED_SENTENCES)][:FORCED_SENTENCES]
     num_steps = min(FORCED_STEPS, model.config.max_length)
     forced = [_forced_tokens(model, reference.outputs[i], num_steps) for i in chosen]
-    runner = ModelRunner(package, variant, len(chosen), torch.get_num_threads())
+    runner = ModelRunner(Sessions(package, variant, torch.get_num_threads()), len(chosen))
     runner.encode([reference.sources[i] for i in chosen], list(range(len(chosen))))
     steps = [runner.decode_step([row[step] for row in forced]).copy() for step in range(num_steps)]
     onnx_logits = np.stack(steps, axis=1)  # (B, T, V)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from server.cpu_limit import available_cpus
 from server.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "ATTENDANT_"
@@ -36,12 +36,24 @@ class ServerConfig:
     variant: str = option(
         "", "variant of the packages, such as cpu-int8; empty for each package's default"
     )
-    num_slots: int = option(64, "sequences decoded at once; each needs its part of the cache")
-    max_waiting: int = option(1024, "texts that may wait for a slot, over all callers")
+    num_slots: int = option(
+        64,
+        "rows decoded at once by a worker, a beam of 4 being 4; each needs its part of the cache",
+    )
+    workers: int = option(
+        1, "engines a model, each with rows and a thread of its own; they share the weights"
+    )
+    max_waiting: int = option(1024, "texts that may wait for rows, over all callers")
+    max_request_tokens: int = option(16384, "source tokens in one request")
+    ageing_s: float = option(
+        5.0, "seconds after which a waiting text is let past more urgent ones, one time in eight"
+    )
     max_texts: int = option(256, "texts in one request")
     max_text_characters: int = option(5000, "characters in one text")
     threads: int = option(
-        0, "threads of ONNX Runtime; 0 takes half of the processors this process may use"
+        0,
+        "threads of ONNX Runtime; 0 takes half of the processors this process may use by its"
+        " affinity mask and its container's limit, rounded down, 1 at least",
     )
     drain_delay_s: float = option(
         1.0, "seconds between saying NOT_SERVING and refusing work at shutdown"
@@ -54,9 +66,15 @@ class ServerConfig:
     )
 
     def __post_init__(self) -> None:
-        for name in ("num_slots", "max_texts", "max_text_characters"):
+        for name in (
+            "num_slots",
+            "workers",
+            "max_texts",
+            "max_text_characters",
+            "max_request_tokens",
+        ):
             self._require(name, getattr(self, name) > 0, "positive")
-        for name in ("max_waiting", "threads", "drain_delay_s", "drain_timeout_s"):
+        for name in ("max_waiting", "threads", "ageing_s", "drain_delay_s", "drain_timeout_s"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("port", "metrics_port"):
             self._require(name, 0 <= getattr(self, name) <= 65535, "between 0 and 65535")
@@ -71,7 +89,7 @@ class ServerConfig:
         """Threads of ONNX Runtime: by default half of the processors, the others serve the
         network.
         """
-        return self.threads or max(1, len(os.sched_getaffinity(0)) // 2)
+        return self.threads or max(1, int(available_cpus() / 2))
 
 
 def parse_config(arguments: Sequence[str], environment: Mapping[str, str]) -> ServerConfig:

@@ -6,6 +6,7 @@
     ├── InvalidRequestError    a field of a request is wrong
     ├── NotFoundError          no such model, language or direction
     ├── QueueFullError         no room to wait
+    ├── DeadlineError          the caller's time is over, or too short for the work
     └── UnavailableError       starting, draining, or the engine is dead
 
 A message is written for the caller: it names the field, the value and the limit, or what exists
@@ -41,6 +42,10 @@ class NotFoundError(AttendantError):
 
 class QueueFullError(AttendantError):
     """The bounded queue has no room for the request."""
+
+
+class DeadlineError(AttendantError):
+    """The work cannot end, or has not ended, by the caller's deadline."""
 
 
 class UnavailableError(AttendantError):

@@ -36,12 +36,12 @@ class Metrics:
             ["model", "side"],
             registry=self.registry,
         )
-        self._running = self._gauge("attendant_sequences_running", "Rows of the last step.")
-        self._waiting = self._gauge(
-            "attendant_sequences_waiting", "Sequences that wait for a slot."
+        self._running = self._gauge(
+            "attendant_sequences_running", "Sequences that are being decoded."
         )
+        self._waiting = self._gauge("attendant_sequences_waiting", "Sequences that wait for rows.")
         self._slots_used = self._gauge(
-            "attendant_cache_slots_used", "Cache slots that hold a sequence."
+            "attendant_cache_slots_used", "Cache slots, rows of a step, that hold a hypothesis."
         )
         self._slots = self._gauge("attendant_cache_slots", "Cache slots there are.")
         self._steps = Histogram(
@@ -56,8 +56,9 @@ class Metrics:
         return Gauge(name, text, ["model"], registry=self.registry)
 
     def engine(self, model: str, num_slots: int) -> EngineMetrics:
-        """The metrics that the engine of `model` reports."""
-        self._slots.labels(model).set(num_slots)
+        """What one worker of `model` reports; several add up."""
+        slots = self._slots.labels(model)
+        slots.inc(num_slots)
         return EngineMetrics(
             self._running.labels(model),
             self._waiting.labels(model),
@@ -70,17 +71,16 @@ class EngineMetrics:
     """What one engine reports after each step; labels are resolved once, for a step is short."""
 
     def __init__(self, running: Gauge, waiting: Gauge, slots_used: Gauge, steps: Histogram) -> None:
-        self._running, self._waiting, self._slots_used, self._steps = (
-            running,
-            waiting,
-            slots_used,
-            steps,
-        )
+        self._gauges = (running, waiting, slots_used)
+        self._last = (0, 0, 0)
+        self._steps = steps
 
     def observe(self, stats: StepStats) -> None:
         """Takes a step's figures; a cancellation between steps reports 0 rows."""
-        self._running.set(stats.num_slots_used)
-        self._waiting.set(stats.num_waiting)
-        self._slots_used.set(stats.num_slots_used)
+        now = (stats.num_running, stats.num_waiting, stats.num_rows_used)
+        for gauge, value, before in zip(self._gauges, now, self._last, strict=True):
+            if value != before:
+                gauge.inc(value - before)
+        self._last = now
         if stats.num_rows:
             self._steps.observe(stats.num_rows)

@@ -11,19 +11,21 @@ from pathlib import Path
 
 from server.config import ServerConfig
 from server.engine.async_engine import AsyncEngine
-from server.engine.engine import Engine
-from server.engine.sequence import DecodingOptions
+from server.engine.engine import Engine, EngineLimits
+from server.engine.hypothesis import Hypothesis
+from server.engine.options import DecodingOptions
+from server.engine.sequence import Job
 from server.errors import NotFoundError, PackageError, UnavailableError
 from server.metrics import Metrics
 from server.package import (
     MANIFEST_FILE,
     TOKENIZER_FILE,
-    Manifest,
     ModelPackage,
     Sample,
     open_package,
 )
 from server.runtime.model_runner import ModelRunner
+from server.runtime.sessions import Sessions
 from server.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -33,31 +35,36 @@ def make_engine(package: ModelPackage, variant: str, num_slots: int, num_threads
     """An engine over `variant` of `package`; one that never generates padding or the start
     token.
     """
-    runner = ModelRunner(package, variant, num_slots, num_threads)
-    ids = package.manifest.special_ids
-    return Engine(runner, bos_id=ids.bos, eos_id=ids.eos, never=[ids.pad, ids.bos])
+    return _engine(Sessions(package, variant, num_threads), num_slots, EngineLimits())
 
 
-def target_limit(manifest: Manifest, num_source_tokens: int) -> int:
-    """How many tokens a translation may have where the caller does not say, its end counted."""
-    decoding = manifest.decoding
-    generous = int(decoding.max_length_ratio * num_source_tokens) + decoding.max_length_offset
-    return min(generous, manifest.architecture.max_length)
+def _engine(sessions: Sessions, num_slots: int, limits: EngineLimits) -> Engine:
+    ids = sessions.manifest.special_ids
+    runner = ModelRunner(sessions, num_slots)
+    return Engine(runner, ids.bos, ids.eos, never=[ids.pad, ids.bos], limits=limits)
 
 
-def decode_all(engine: Engine, sources: list[list[int]], limits: list[int]) -> list[list[int]]:
-    """Runs `engine` over `sources` (token ids) to the end, all in flight at once; generated ids in
-    their order.
+def decode_all(
+    engine: Engine, sources: list[list[int]], options: list[DecodingOptions]
+) -> list[list[Hypothesis]]:
+    """Runs `engine` over `sources` (token ids) to the end, all in flight at once; the hypotheses of
+    each in their order.
     """
     order = {
-        engine.add(s, DecodingOptions(limit)): i
-        for i, (s, limit) in enumerate(zip(sources, limits, strict=True))
+        engine.add(Job(source, option)): i
+        for i, (source, option) in enumerate(zip(sources, options, strict=True))
     }
-    results: list[list[int]] = [[] for _ in sources]
+    results: list[list[Hypothesis]] = [[] for _ in sources]
     while engine.has_work:
-        for sequence in engine.step():
-            results[order[sequence.sequence_id]] = sequence.token_ids
+        for sequence in engine.step().ended:
+            results[order[sequence.sequence_id]] = sequence.hypotheses
     return results
+
+
+def decode_greedy(engine: Engine, sources: list[list[int]], limits: list[int]) -> list[list[int]]:
+    """Token ids of each of `sources`, decoded greedily to at most its limit."""
+    options = [DecodingOptions(limit) for limit in limits]
+    return [best.token_ids for best, *_ in decode_all(engine, sources, options)]
 
 
 @dataclass(frozen=True)
@@ -162,10 +169,13 @@ def load_model(folder: Path, config: ServerConfig, metrics: Metrics) -> Callable
         raise PackageError(f"{folder}: there is no variant {variant!r}; there are: {known}")
     package.check_files()
     tokenizer = Tokenizer(package.read_file(TOKENIZER_FILE), package.manifest.special_ids)
-    engine = make_engine(package, variant, config.num_slots, config.num_threads)
-    check_samples(package, variant, tokenizer, engine)
-    engine.on_step = metrics.engine(package.manifest.name, config.num_slots).observe
-    async_engine = AsyncEngine(engine, config.num_slots + config.max_waiting)
+    sessions = Sessions(package, variant, config.num_threads)
+    limits = EngineLimits(ageing_s=config.ageing_s)
+    engines = [_engine(sessions, config.num_slots, limits) for _ in range(config.workers)]
+    for engine in engines:
+        check_samples(package, variant, tokenizer, engine)
+        engine.on_step = metrics.engine(package.manifest.name, config.num_slots).observe
+    async_engine = AsyncEngine(engines, config.workers * config.num_slots + config.max_waiting)
 
     def serve() -> LoadedModel:
         async_engine.start()
@@ -186,8 +196,8 @@ def check_samples(
     if not samples:
         raise PackageError(f"{package.folder}: no sample sentences for {variant}")
     sources = [tokenizer.encode(sample.text, sample.target_language) for sample in samples]
-    limits = [target_limit(package.manifest, len(source)) for source in sources]
-    found = decode_all(engine, sources, limits)
+    limits = [package.manifest.target_limit(len(source)) for source in sources]
+    found = decode_greedy(engine, sources, limits)
     different = [s for s, ids in zip(samples, found, strict=True) if ids != s.expected[variant]]
     if len(different) > len(samples) / 2:
         raise PackageError(

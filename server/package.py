@@ -17,7 +17,8 @@ from typing import Any
 
 from server.errors import PackageError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: the decoder emits the queries of its last cross-attention."""
 MANIFEST_FILE = "manifest.json"
 TOKENIZER_FILE = "tokenizer.model"
 ENCODER_FILE = "encoder_model.onnx"
@@ -30,6 +31,8 @@ ATTENTION_MASK = "attention_mask"
 PAST_LENGTHS = "past_lengths"
 SOURCE_LENGTHS = "source_lengths"
 LOGITS = "logits"
+CROSS_QUERIES = "cross_queries"
+"""Queries of the last layer's cross-attention, for alignments."""
 
 
 def cache_names(num_layers: int, prefix: str) -> list[str]:
@@ -167,6 +170,12 @@ class Manifest:
     tensor_names: dict[str, list[str]] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
+    def target_limit(self, num_source_tokens: int) -> int:
+        """How many tokens a translation may have where the caller does not say, its end counted."""
+        defaults = self.decoding
+        generous = int(defaults.max_length_ratio * num_source_tokens) + defaults.max_length_offset
+        return min(generous, self.architecture.max_length)
+
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes manifest.json with its seal, after checking the evidence. Raises PackageError."""
@@ -267,7 +276,8 @@ def _read_manifest(folder: Path) -> Manifest:
     version = document.get("format_version") if isinstance(document, dict) else None
     if version != FORMAT_VERSION:
         raise PackageError(
-            f"{path}: format_version is {version!r}, this server reads {FORMAT_VERSION}"
+            f"{path}: format_version is {version!r}, this server reads {FORMAT_VERSION}: "
+            "export the checkpoint again, with python -m export"
         )
     try:
         _check_seal(path, document)

@@ -4,51 +4,28 @@ knows none of them.
 
 from __future__ import annotations
 
-import enum
+import time
 import unicodedata
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from server.config import ServerConfig
+from server.decoding import OptionsReader
 from server.engine.async_engine import Completion
-from server.engine.sequence import DecodingOptions, FinishReason
+from server.engine.options import DecodingOptions
+from server.engine.sequence import Job
 from server.errors import InvalidRequestError
 from server.metrics import Metrics
-from server.models import LoadedModel, ModelRegistry, target_limit
+from server.models import LoadedModel, ModelRegistry
+from server.request import TranslationRequest
+from server.translation import EMPTY_TRANSLATION, Translation, Work, make_translation
 
 ALLOWED_CONTROLS = "\t\n\r"
 """Control characters that a text may hold: they are white space to the tokenizer."""
-
-
-@dataclass(frozen=True)
-class TranslationRequest:
-    """What a caller asks for."""
-
-    model: str
-    source_language: str
-    target_language: str
-    texts: list[str]
-    max_target_tokens: int | None = None
-
-
-class Ending(enum.Enum):
-    """Why a translation ended."""
-
-    STOP = "stop"
-    LENGTH = "length"
-    EMPTY = "empty"
-
-
-@dataclass(frozen=True)
-class Translation:
-    """One translated text."""
-
-    text: str
-    ending: Ending
-    num_source_tokens: int
-    num_target_tokens: int
-
-
-EMPTY_TRANSLATION = Translation("", Ending.EMPTY, 0, 0)
+PARTIAL_MARGIN = 0.1
+"""Share of the caller's time that is kept back to bring a partial result home."""
+MAX_PARTIAL_MARGIN_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -58,6 +35,19 @@ class TranslationResult:
     translations: list[Translation]
     model: str
     """name/version."""
+    seed: int | None = None
+    """Of sampling, where it was asked for."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A checked request."""
+
+    request: TranslationRequest
+    model: LoadedModel
+    seed: int | None
+    work: dict[int, Work]
+    """By index of the text; empty texts have none."""
 
 
 class Translator:
@@ -71,73 +61,148 @@ class Translator:
     async def translate(self, request: TranslationRequest) -> TranslationResult:
         """Translates every text of `request`.
 
-        Raises InvalidRequestError, NotFoundError, QueueFullError or UnavailableError. Cancelling it
-        frees what it holds.
+        Raises InvalidRequestError, NotFoundError, QueueFullError, DeadlineError or
+        UnavailableError. Cancelling it frees what it holds.
         """
-        self._check_texts(request.texts)
+        plan = self._plan(request, is_streamed=False)
+        jobs = [work.job for work in plan.work.values()]
+        completions = await plan.model.engine.generate(jobs)
+        translations = [EMPTY_TRANSLATION] * len(request.texts)
+        for (i, work), completion in zip(plan.work.items(), completions, strict=True):
+            translations[i] = make_translation(plan.model.tokenizer, work, completion)
+        return self._result(plan, translations)
+
+    async def stream(self, request: TranslationRequest) -> AsyncGenerator[str | TranslationResult]:
+        """Translates the one text of `request`: text as it comes, the whole result last.
+
+        Raises what `translate` raises.
+        """
+        plan = self._plan(request, is_streamed=True)
+        if not plan.work:
+            yield self._result(plan, [EMPTY_TRANSLATION])
+            return
+        work, tokenizer = plan.work[0], plan.model.tokenizer
+        tokens: list[int] = []
+        sent = ""
+        async with aclosing(plan.model.engine.stream(work.job)) as parts:
+            async for part in parts:
+                if isinstance(part, Completion):
+                    translation = make_translation(tokenizer, work, part)
+                    if rest := translation.text[len(sent) :]:
+                        yield rest
+                    yield self._result(plan, [translation])
+                    return
+                tokens += part
+                text = tokenizer.decode_whole(tokens)
+                if len(text) > len(sent):
+                    yield text[len(sent) :]
+                    sent = text
+
+    def _result(self, plan: _Plan, translations: list[Translation]) -> TranslationResult:
+        tokens, name = self._metrics.tokens, plan.model.name
+        tokens.labels(name, "source").inc(sum(t.num_source_tokens for t in translations))
+        tokens.labels(name, "target").inc(sum(t.num_target_tokens for t in translations))
+        return TranslationResult(translations, plan.model.package.label, plan.seed)
+
+    def _plan(self, request: TranslationRequest, is_streamed: bool) -> _Plan:
+        self._check_texts(request)
         model = self._registry.get(request.model)
         model.check_direction(request.source_language, request.target_language)
-        sources = {
-            i: self._encode(model, i, text, request.target_language)
-            for i, text in enumerate(request.texts)
-            if text.strip()
-        }
-        options = [
-            self._options(model, source, request.max_target_tokens) for source in sources.values()
-        ]
-        completions = await model.engine.generate(list(sources.values()), options)
-        translations = [EMPTY_TRANSLATION] * len(request.texts)
-        for (i, source), completion in zip(sources.items(), completions, strict=True):
-            translations[i] = _translation(model, source, completion)
-        self._count_tokens(model, translations)
-        return TranslationResult(translations, model.package.label)
+        manifest, tokenizer = model.package.manifest, model.tokenizer
+        reader = OptionsReader(
+            request,
+            manifest,
+            model.engine.num_rows,
+            tokenizer.find,
+        )
+        if is_streamed:
+            _check_streamable(request)
+        deadline = _deadline(request)
+        work = {}
+        for i, text in enumerate(request.texts):
+            if text.strip():
+                source = self._encode(model, request, i)
+                prefix = request.target_prefixes[i] if request.target_prefixes else ""
+                options = reader.read(len(source), tokenizer.encode_target(prefix), i)
+                job = _job(request, source, options, deadline, is_streamed)
+                work[i] = Work(text, request.target_language, job)
+        self._check_total(sum(len(w.job.source) for w in work.values()))
+        return _Plan(request, model, reader.seed, work)
 
-    def _check_texts(self, texts: list[str]) -> None:
+    def _check_texts(self, request: TranslationRequest) -> None:
+        texts, prefixes = request.texts, request.target_prefixes
         max_texts, max_characters = self._config.max_texts, self._config.max_text_characters
         if len(texts) > max_texts:
-            raise InvalidRequestError(
-                "texts", f"there are {len(texts)}, at most {max_texts} are allowed"
-            )
-        for i, text in enumerate(texts):
-            if len(text) > max_characters:
-                problem = f"it has {len(text)} characters, at most {max_characters} are allowed"
-                raise InvalidRequestError(f"texts[{i}]", problem)
-            self._check_characters(i, text)
+            problem = f"there are {len(texts)}, at most {max_texts} are allowed"
+            raise InvalidRequestError("texts", problem)
+        if prefixes and len(prefixes) != len(texts):
+            problem = f"there are {len(prefixes)} for {len(texts)} texts; one each, or none at all"
+            raise InvalidRequestError("target_prefixes", problem)
+        for name, values in ((request.text_field, texts), (request.prefix_field, prefixes)):
+            for i, text in enumerate(values):
+                if len(text) > max_characters:
+                    problem = f"it has {len(text)} characters, at most {max_characters} are allowed"
+                    raise InvalidRequestError(name.format(i), problem)
+                _check_characters(name.format(i), text)
 
-    def _check_characters(self, i: int, text: str) -> None:
-        if text.isprintable():
-            return
-        for position, character in enumerate(text):
-            if unicodedata.category(character) == "Cc" and character not in ALLOWED_CONTROLS:
-                code = f"U+{ord(character):04X}"
-                problem = f"control character {code} at position {position} is not allowed"
-                raise InvalidRequestError(f"texts[{i}]", problem)
-
-    def _encode(self, model: LoadedModel, i: int, text: str, target_language: str) -> list[int]:
-        source = model.tokenizer.encode(text, target_language)
+    def _encode(self, model: LoadedModel, request: TranslationRequest, i: int) -> list[int]:
+        source = model.tokenizer.encode(request.texts[i], request.target_language)
         max_tokens = model.package.manifest.architecture.max_length
         if len(source) > max_tokens:
             problem = f"it has {len(source)} tokens, model {model.name} takes at most {max_tokens}"
-            raise InvalidRequestError(f"texts[{i}]", problem)
+            raise InvalidRequestError(request.text_field.format(i), problem)
         return source
 
-    def _options(self, model: LoadedModel, source: list[int], asked: int | None) -> DecodingOptions:
-        manifest = model.package.manifest
-        if asked is None:
-            return DecodingOptions(target_limit(manifest, len(source)))
-        longest = manifest.architecture.max_length
-        if not 1 <= asked <= longest:
-            problem = f"it is {asked}, model {model.name} takes 1 to {longest}"
-            raise InvalidRequestError("options.max_target_tokens", problem)
-        return DecodingOptions(asked)
-
-    def _count_tokens(self, model: LoadedModel, translations: list[Translation]) -> None:
-        tokens = self._metrics.tokens
-        tokens.labels(model.name, "source").inc(sum(t.num_source_tokens for t in translations))
-        tokens.labels(model.name, "target").inc(sum(t.num_target_tokens for t in translations))
+    def _check_total(self, num_tokens: int) -> None:
+        most = self._config.max_request_tokens
+        if num_tokens > most:
+            problem = f"together they have {num_tokens} tokens, at most {most} are allowed"
+            raise InvalidRequestError("texts", problem)
 
 
-def _translation(model: LoadedModel, source: list[int], completion: Completion) -> Translation:
-    ending = Ending.STOP if completion.finish_reason is FinishReason.STOP else Ending.LENGTH
-    text = model.tokenizer.decode(completion.token_ids)
-    return Translation(text, ending, len(source), completion.num_target_tokens)
+def _check_characters(name: str, text: str) -> None:
+    if text.isprintable():
+        return
+    for position, character in enumerate(text):
+        if unicodedata.category(character) == "Cc" and character not in ALLOWED_CONTROLS:
+            code = f"U+{ord(character):04X}"
+            problem = f"control character {code} at position {position} is not allowed"
+            raise InvalidRequestError(name, problem)
+
+
+def _check_streamable(request: TranslationRequest) -> None:
+    options = request.options
+    if (options.num_hypotheses or 1) > 1 and options.sampling is not None:
+        problem = f"it is {options.num_hypotheses}, but only one sample can be streamed"
+        raise InvalidRequestError("options.num_hypotheses", problem)
+    if options.num_alternatives:
+        problem = f"it is {options.num_alternatives}, but alternatives cannot be streamed"
+        raise InvalidRequestError("options.num_alternatives", problem)
+
+
+def _deadline(request: TranslationRequest) -> float:
+    """When the engine must have ended, by the monotonic clock."""
+    if request.timeout_s is None:
+        return float("inf")
+    margin = 0.0
+    if request.takes_partial:
+        margin = min(PARTIAL_MARGIN * request.timeout_s, MAX_PARTIAL_MARGIN_S)
+    return time.monotonic() + request.timeout_s - margin
+
+
+def _job(
+    request: TranslationRequest,
+    source: list[int],
+    options: DecodingOptions,
+    deadline: float,
+    is_streamed: bool,
+) -> Job:
+    return Job(
+        source,
+        options,
+        priority=request.priority,
+        caller=request.caller,
+        deadline=deadline,
+        takes_partial=request.takes_partial,
+        is_streamed=is_streamed,
+    )

@@ -9,7 +9,7 @@ from attendant.load.sentences import SENTENCES
 
 from server.config import ServerConfig
 from server.metrics import Metrics
-from server.models import decode_all, load_model, make_engine, target_limit
+from server.models import decode_greedy, load_model, make_engine
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
 from server.text.tokenizer import Tokenizer
 
@@ -42,11 +42,11 @@ def test_its_sentences_are_the_same_alone_and_in_any_batch(package: ModelPackage
     words = [sentence.split() for sentence in SENTENCES]
     texts = sorted({" ".join(w[:end]) for w in words for end in range(1, len(w) + 1)})
     sources = [tokenizer.encode(text, "de") for text in texts]
-    limits = [target_limit(manifest, len(source)) for source in sources]
-    alone = decode_all(make_engine(package, "cpu-int8", 1, 1), sources, limits)
+    limits = [manifest.target_limit(len(source)) for source in sources]
+    alone = decode_greedy(make_engine(package, "cpu-int8", 1, 1), sources, limits)
     for num_slots in (7, 64):
         engine = make_engine(package, "cpu-int8", num_slots, 1)
-        assert decode_all(engine, sources, limits) == alone
+        assert decode_greedy(engine, sources, limits) == alone
 
 
 @pytest.mark.parametrize(
@@ -62,5 +62,5 @@ def test_it_translates_a_caption(
     tokenizer = Tokenizer(package.read_file(TOKENIZER_FILE), package.manifest.special_ids)
     assert f"{source}-{target}" in package.manifest.directions
     engine = make_engine(package, "cpu-int8", 1, 1)
-    (ids,) = decode_all(engine, [tokenizer.encode(text, target)], [60])
+    (ids,) = decode_greedy(engine, [tokenizer.encode(text, target)], [60])
     assert tokenizer.decode(ids) == expected

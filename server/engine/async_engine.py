@@ -1,24 +1,22 @@
-"""The engine in a thread of its own, and asyncio's side of it. No model work ever runs on the event
-loop.
-
-The two sides share one inbox of commands (into the thread) and futures (out of it); nothing else is
-touched by both.
+"""asyncio's side of the engine: futures and streams over one or several workers. No model work ever
+runs on the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.engine.engine import Engine
-from server.engine.sequence import DecodingOptions, FinishReason, Sequence
-from server.errors import QueueFullError, UnavailableError
+from server.engine.admission import Admission, Group
+from server.engine.engine import Engine, StepResult
+from server.engine.hypothesis import Hypothesis
+from server.engine.sequence import Job, SequenceStatus
+from server.engine.sequence import Sequence as EngineSequence
+from server.engine.worker import Worker
+from server.errors import DeadlineError, QueueFullError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -30,135 +28,148 @@ JOIN_TIMEOUT_S = 5.0
 class Completion:
     """A finished sequence."""
 
-    token_ids: list[int]
-    """Without the end of sentence."""
-    finish_reason: FinishReason
-    num_target_tokens: int
-    """Tokens generated, the end of sentence counted."""
+    hypotheses: list[Hypothesis]
+    """Best first; at least one."""
 
 
-@dataclass(frozen=True)
-class _Add:
-    sequence_id: int
-    source: list[int]
-    options: DecodingOptions
+@dataclass
+class _Pending:
+    """A sequence in flight, and where its result goes."""
 
-
-@dataclass(frozen=True)
-class _Cancel:
-    sequence_ids: list[int]
+    worker: int
+    future: asyncio.Future[Completion]
+    stream: asyncio.Queue[list[int] | None] | None
+    """Tokens as they come; None where the future has the rest."""
 
 
 class AsyncEngine:
-    """Runs `engine` until closed. All methods belong to the event loop that called `start`."""
+    """Runs `engines`, one thread each, until closed. All methods belong to the event loop that
+    called `start`.
+    """
 
-    def __init__(self, engine: Engine, max_pending: int) -> None:
+    def __init__(self, engines: Sequence[Engine], max_pending: int) -> None:
         """`max_pending` bounds the sequences waiting and running together."""
-        self._engine = engine
-        self._max_pending = max_pending
-        self._inbox: deque[_Add | _Cancel] = deque()
-        self._wake = threading.Event()
+        self._workers = [Worker(engine, i) for i, engine in enumerate(engines)]
+        self._loads = [0] * len(self._workers)
+        self._admission = Admission(max_pending)
+        self._pending: dict[int, _Pending] = {}
+        self._last_id = 0
         self._is_closing = False
-        self._futures: dict[int, asyncio.Future[Completion]] = {}
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._last_beat = time.monotonic()
-        self._is_idle = True
 
     def start(self) -> None:
-        """Starts the thread; call once, on the event loop."""
+        """Starts the threads; call once, on the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        for worker in self._workers:
+            worker.on_result = lambda result: self._call_on_loop(self._resolve, result)
+            worker.on_death = lambda: self._call_on_loop(self._fail_all, "the engine has died")
+            worker.start()
 
     @property
     def num_pending(self) -> int:
         """Sequences that have been submitted and have not ended."""
-        return len(self._futures)
+        return len(self._pending)
+
+    @property
+    def num_rows(self) -> int:
+        """The most rows that one sequence may use."""
+        return min(worker.num_rows for worker in self._workers)
 
     def is_healthy(self, stuck_after_s: float) -> bool:
-        """Whether the thread lives and, if it has work, began a step within `stuck_after_s`."""
-        is_moving = self._is_idle or time.monotonic() - self._last_beat < stuck_after_s
-        return self._thread.is_alive() and is_moving
+        """Whether every thread lives and moves; see Worker."""
+        return all(worker.is_healthy(stuck_after_s) for worker in self._workers)
 
-    async def generate(
-        self, sources: list[list[int]], options: list[DecodingOptions]
-    ) -> list[Completion]:
-        """Decodes `sources` (token ids); the caller's cancellation ends them at the next step.
+    async def generate(self, jobs: list[Job]) -> list[Completion]:
+        """Decodes `jobs` of one caller; the caller's cancellation ends them at the next step.
 
-        Raises QueueFullError if not all of them fit, UnavailableError if the engine has died.
+        Raises QueueFullError if not all of them fit, DeadlineError if one runs out of time,
+        UnavailableError if the engine has died.
         """
-        futures = self._submit(sources, options)
+        if not jobs:
+            return []
+        group = self._submit(jobs)
+        futures = [self._pending[i].future for i in group.sequence_ids]
         try:
-            return await asyncio.gather(*futures.values())
+            return await asyncio.gather(*futures)
         finally:
-            self._forget(futures)
+            self._forget(group)
 
-    def _submit(
-        self, sources: list[list[int]], options: list[DecodingOptions]
-    ) -> dict[int, asyncio.Future[Completion]]:
-        if not self._thread.is_alive() or self._loop is None or self._is_closing:
+    async def stream(self, job: Job) -> AsyncGenerator[list[int] | Completion]:
+        """Decodes `job`, which is_streamed: new tokens as soon as they are certain, in the end the
+        Completion. Raises what `generate` raises; leaving the loop cancels the work.
+        """
+        group = self._submit([job])
+        pending = self._pending[group.sequence_ids[0]]
+        assert pending.stream is not None
+        try:
+            while (tokens := await pending.stream.get()) is not None:
+                yield tokens
+            yield await pending.future
+        finally:
+            self._forget(group)
+
+    def _submit(self, jobs: list[Job]) -> Group:
+        if self._loop is None or self._is_closing or not all(w.is_alive for w in self._workers):
             raise UnavailableError("the engine is not running")
-        if self.num_pending + len(sources) > self._max_pending:
-            raise QueueFullError(
-                f"the queue is full: {self.num_pending} texts are pending, "
-                f"{self._max_pending} are allowed"
-            )
-        futures = {}
-        for source, option in zip(sources, options, strict=True):
-            sequence_id = self._engine.next_sequence_id()
-            futures[sequence_id] = self._futures[sequence_id] = self._loop.create_future()
-            self._inbox.append(_Add(sequence_id, source, option))
-        self._wake.set()
-        return futures
+        first_id = self._last_id + 1
+        ids = tuple(range(first_id, first_id + len(jobs)))
+        group = Group(jobs[0].caller, jobs[0].priority, ids)
+        for victim in self._admission.admit(group):
+            self._push_out(victim)
+        self._last_id = ids[-1]
+        for sequence_id, job in zip(ids, jobs, strict=True):
+            self._dispatch(sequence_id, job)
+        return group
 
-    def _forget(self, futures: dict[int, asyncio.Future[Completion]]) -> None:
+    def _dispatch(self, sequence_id: int, job: Job) -> None:
+        """Gives `job` to the worker with the least to do."""
+        assert self._loop is not None
+        index = self._loads.index(min(self._loads))
+        self._loads[index] += 1
+        stream: asyncio.Queue[list[int] | None] | None = None
+        if job.is_streamed:
+            stream = asyncio.Queue()
+        self._pending[sequence_id] = _Pending(index, self._loop.create_future(), stream)
+        self._workers[index].add(sequence_id, job)
+
+    def _push_out(self, group: Group) -> None:
+        error = QueueFullError("the queue is full: another caller's texts had a better claim")
+        for sequence_id in group.sequence_ids:
+            if sequence_id in self._pending:
+                _fail(self._pending[sequence_id], error)
+        self._cancel(group)
+
+    def _forget(self, group: Group) -> None:
         """Drops what has ended and cancels what has not."""
-        unfinished = [sequence_id for sequence_id in futures if sequence_id in self._futures]
-        for sequence_id in unfinished:
-            del self._futures[sequence_id]
-        if unfinished:
-            self._inbox.append(_Cancel(unfinished))
-            self._wake.set()
+        self._admission.leave(group)
+        self._cancel(group)
+
+    def _cancel(self, group: Group) -> None:
+        unfinished: dict[int, list[int]] = {}
+        for sequence_id in group.sequence_ids:
+            pending = self._end(sequence_id)
+            if pending is not None:
+                pending.future.cancel()  # nobody waits for it; a result that is on its way is late
+                unfinished.setdefault(pending.worker, []).append(sequence_id)
+        for worker, sequence_ids in unfinished.items():
+            self._workers[worker].cancel(sequence_ids)
+
+    def _end(self, sequence_id: int) -> _Pending | None:
+        pending = self._pending.pop(sequence_id, None)
+        if pending is not None:
+            self._loads[pending.worker] -= 1
+        return pending
 
     async def close(self) -> None:
-        """Stops the thread after its current step; what is still pending fails with
+        """Stops the threads after their current step; what is still pending fails with
         UnavailableError.
         """
         self._is_closing = True
-        self._wake.set()
-        if self._thread.ident is not None:
-            await asyncio.to_thread(self._thread.join, JOIN_TIMEOUT_S)
+        for worker in self._workers:
+            worker.close()
+        for worker in self._workers:
+            await asyncio.to_thread(worker.join, JOIN_TIMEOUT_S)
         self._fail_all("the engine was stopped")
-
-    def _run(self) -> None:
-        """The thread: commands, then a step, until closed or broken."""
-        try:
-            while not self._is_closing:
-                self._is_idle = not self._engine.has_work and not self._inbox
-                if self._is_idle:
-                    self._wake.wait()
-                self._last_beat = time.monotonic()
-                self._is_idle = False
-                self._wake.clear()
-                self._read_inbox()
-                self._deliver(self._engine.step())
-        except Exception:
-            logger.exception("the engine died")
-            self._call_on_loop(self._fail_all, "the engine has died")
-
-    def _read_inbox(self) -> None:
-        while self._inbox:
-            command = self._inbox.popleft()
-            if isinstance(command, _Add):
-                self._engine.add(command.source, command.options, command.sequence_id)
-            else:
-                for sequence_id in command.sequence_ids:
-                    self._engine.cancel(sequence_id)
-
-    def _deliver(self, finished: list[Sequence]) -> None:
-        if finished:
-            completions = {sequence.sequence_id: _completion(sequence) for sequence in finished}
-            self._call_on_loop(self._resolve, completions)
 
     def _call_on_loop(self, function: Callable[[Any], None], argument: Any) -> None:
         assert self._loop is not None
@@ -167,19 +178,35 @@ class AsyncEngine:
         except RuntimeError:
             logger.warning("the event loop is gone; %s is not called", function)
 
-    def _resolve(self, completions: dict[int, Completion]) -> None:
-        for sequence_id, completion in completions.items():
-            future = self._futures.pop(sequence_id, None)
-            if future is not None and not future.done():
-                future.set_result(completion)
+    def _resolve(self, result: StepResult) -> None:
+        for sequence_id, tokens in result.streamed:
+            pending = self._pending.get(sequence_id)
+            if pending is not None and pending.stream is not None:
+                pending.stream.put_nowait(tokens)
+        for sequence in result.ended:
+            pending = self._end(sequence.sequence_id)
+            if pending is not None:
+                _settle(pending, sequence)
 
     def _fail_all(self, reason: str) -> None:
-        futures, self._futures = self._futures, {}
-        for future in futures.values():
-            if not future.done():
-                future.set_exception(UnavailableError(reason))
+        for sequence_id in list(self._pending):
+            pending = self._end(sequence_id)
+            if pending is not None:
+                _fail(pending, UnavailableError(reason))
 
 
-def _completion(sequence: Sequence) -> Completion:
-    assert sequence.finish_reason is not None
-    return Completion(sequence.token_ids, sequence.finish_reason, len(sequence.target))
+def _settle(pending: _Pending, sequence: EngineSequence) -> None:
+    if sequence.status is SequenceStatus.EXPIRED:
+        _fail(pending, DeadlineError("the deadline passed, or was too close for this text"))
+        return
+    if not pending.future.done():
+        pending.future.set_result(Completion(sequence.hypotheses))
+    if pending.stream is not None:
+        pending.stream.put_nowait(None)
+
+
+def _fail(pending: _Pending, error: Exception) -> None:
+    if not pending.future.done():
+        pending.future.set_exception(error)
+    if pending.stream is not None:
+        pending.stream.put_nowait(None)

@@ -4,14 +4,20 @@ else owns the loop.
 
 from __future__ import annotations
 
+import heapq
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from server.engine.constraints import constrain
+from server.engine.hypothesis import Hypothesis
+from server.engine.pace import Pace
+from server.engine.rows import Copy
 from server.engine.scheduler import Schedule, Scheduler
-from server.engine.sequence import DecodingOptions, Sequence
+from server.engine.sequence import Job, Sequence, SequenceStatus, make_search
 from server.runtime.kv_cache import FloatArray
-from server.runtime.search import greedy
+from server.runtime.search import GREEDY, AnyPick, Candidate, pick
 
 
 class Runner(Protocol):
@@ -27,7 +33,10 @@ class Runner(Protocol):
     def decode_step(self, tokens: list[int]) -> FloatArray:
         """See ModelRunner."""
 
-    def move(self, source: int, target: int) -> None:
+    def attention(self, slot: int) -> FloatArray:
+        """See ModelRunner."""
+
+    def copy(self, source: int, target: int, is_sibling: bool) -> None:
         """See ModelRunner."""
 
 
@@ -38,8 +47,10 @@ class StepStats:
     num_rows: int
     """Rows decoded; 0 when there was nothing to do."""
     num_encoded: int
+    num_running: int
+    """Sequences that hold rows afterwards."""
     num_waiting: int
-    num_slots_used: int
+    num_rows_used: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,18 @@ class EngineLimits:
 
     max_encode_tokens: int = 512
     """Source tokens encoded before one step."""
+    ageing_s: float = 5.0
+    """How long a sequence may wait before it is let past more urgent classes, now and then."""
+
+
+@dataclass
+class StepResult:
+    """What a step brought."""
+
+    ended: list[Sequence] = field(default_factory=list)
+    """Sequences that finished or whose deadline passed."""
+    streamed: list[tuple[int, list[int]]] = field(default_factory=list)
+    """(sequence id, new tokens) of streamed sequences; the tokens are certain."""
 
 
 class Engine:
@@ -60,66 +83,152 @@ class Engine:
         eos_id: int,
         never: list[int],
         limits: EngineLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`never` are token ids that no translation may hold."""
         self._runner = runner
         self._bos_id, self._eos_id, self._never = bos_id, eos_id, never
         limits = limits or EngineLimits()
-        self._scheduler = Scheduler(runner.num_slots, limits.max_encode_tokens)
+        self._clock = clock
+        self._scheduler = Scheduler(runner.num_slots, limits.max_encode_tokens, limits.ageing_s)
+        self._pace = Pace(runner.num_slots)
         self._sequences: dict[int, Sequence] = {}
+        self._deadlines: list[tuple[float, int]] = []
         self._next_id = 0
+        self._result = StepResult()
         self.on_step: Callable[[StepStats], None] = lambda _stats: None
 
     @property
     def has_work(self) -> bool:
         """Whether `step` would do anything."""
-        return self._scheduler.has_work
+        return self._scheduler.has_work or bool(self._result.ended)
 
-    def next_sequence_id(self) -> int:
-        """A fresh id; the only method that another thread may call."""
-        self._next_id += 1
-        return self._next_id
+    @property
+    def num_rows(self) -> int:
+        """Rows decoded at once, and the most that one sequence may ask for."""
+        return self._runner.num_slots
 
-    def add(
-        self, source: list[int], options: DecodingOptions, sequence_id: int | None = None
-    ) -> int:
-        """Queues a source (token ids); returns its id."""
-        sequence_id = self.next_sequence_id() if sequence_id is None else sequence_id
-        sequence = Sequence(sequence_id, source, options, self._bos_id, self._eos_id)
+    def add(self, job: Job, sequence_id: int | None = None) -> int:
+        """Queues `job`; returns its id. One that cannot end in time ends, refused, with the next
+        step.
+        """
+        if sequence_id is None:
+            self._next_id = sequence_id = self._next_id + 1
+        now = self._clock()
+        search = make_search(job.options, self._eos_id)
+        sequence = Sequence(sequence_id, job, search, arrival=now)
+        if self._pace.is_hopeless(job, self._scheduler.waiting.num_rows_before(job.priority), now):
+            self._expire(sequence)
+            return sequence_id
         self._sequences[sequence_id] = sequence
         self._scheduler.add(sequence)
+        if job.deadline < float("inf"):
+            heapq.heappush(self._deadlines, (job.deadline, sequence_id))
         return sequence_id
 
     def cancel(self, sequence_id: int) -> bool:
-        """Ends a sequence and frees its slot; False where it has ended already."""
+        """Ends a sequence and frees its rows; False where it has ended already."""
         sequence = self._sequences.pop(sequence_id, None)
-        is_cancelled = sequence is not None and self._scheduler.cancel(sequence)
+        is_cancelled = sequence is not None and self._scheduler.take_out(
+            sequence, SequenceStatus.CANCELLED
+        )
         self._report(0, 0)
         return is_cancelled
 
-    def step(self) -> list[Sequence]:
-        """Advances every running sequence by one token; returns those that ended."""
-        schedule = self._scheduler.schedule()
-        if not schedule.running:
-            return []
-        tokens = self._compute(schedule)
-        finished = self._scheduler.update(schedule.running, tokens)
-        for sequence in finished:
-            del self._sequences[sequence.sequence_id]
-        self._report(len(schedule.running), len(schedule.admitted))
-        return finished
+    def step(self) -> StepResult:
+        """Advances every running hypothesis by one token."""
+        started = self._clock()
+        self._check_deadlines(started)
+        schedule = self._scheduler.schedule(started)
+        if schedule.rows:
+            num_rows = len(schedule.rows)
+            self._advance(self._compute(schedule))
+            self._pace.observe_step(self._clock() - started)
+            self._report(num_rows, len(schedule.admitted))
+        result, self._result = self._result, StepResult()
+        return result
 
-    def _compute(self, schedule: Schedule) -> list[int]:
-        for source, target in schedule.moves:
-            self._runner.move(source, target)
+    def _compute(self, schedule: Schedule) -> list[list[Candidate]]:
+        """Candidates for each row."""
+        self._copy(schedule.moves)
         if schedule.admitted:
-            sources = [sequence.source for sequence in schedule.admitted]
-            self._runner.encode(sources, [sequence.slot for sequence in schedule.admitted])
-        logits = self._runner.decode_step([sequence.last_token for sequence in schedule.running])
-        return greedy(logits, self._never)
+            sources = [sequence.job.source for sequence in schedule.admitted]
+            slots = [sequence.search.rows[0].slot for sequence in schedule.admitted]
+            self._runner.encode(sources, slots)
+        logits = self._runner.decode_step([self._last_token(row) for row in schedule.rows])
+        logits[:, self._never] = -float("inf")
+        picks: list[AnyPick] = [GREEDY] * len(schedule.rows)
+        for sequence in self._scheduler.running.values():
+            self._prepare(sequence, logits, picks)
+        return pick(logits, picks)
+
+    def _last_token(self, row: Hypothesis) -> int:
+        return row.tokens[-1] if row.tokens else self._bos_id
+
+    def _prepare(self, sequence: Sequence, logits: FloatArray, picks: list[AnyPick]) -> None:
+        """Constrains the rows of `sequence`, and says how to pick from them."""
+        options, search = sequence.job.options, sequence.search
+        for row in search.rows:
+            if options.is_constrained:
+                constrain(logits[row.slot], row.tokens, options, self._eos_id)
+            if options.is_aligned:
+                row.attention.append(self._runner.attention(row.slot))
+            picks[row.slot] = search.wants(row)
+
+    def _advance(self, candidates: list[list[Candidate]]) -> None:
+        for sequence in list(self._scheduler.running.values()):
+            search, before = sequence.search, sequence.search.rows
+            births = search.advance([candidates[row.slot] for row in before])
+            if search.rows is not before or births:
+                self._copy(self._scheduler.update(sequence, before, births))
+            if sequence.job.is_streamed:
+                self._stream(sequence)
+            if search.is_done:
+                self._finish(sequence)
+
+    def _copy(self, copies: list[Copy]) -> None:
+        for copy in copies:
+            self._runner.copy(copy.source, copy.target, copy.is_sibling)
+
+    def _stream(self, sequence: Sequence) -> None:
+        if sequence.search.is_done:
+            return  # the result has it all
+        tokens = sequence.search.stable_tokens()
+        if len(tokens) > sequence.num_streamed:
+            self._result.streamed.append((sequence.sequence_id, tokens[sequence.num_streamed :]))
+            sequence.num_streamed = len(tokens)
+
+    def _finish(self, sequence: Sequence) -> None:
+        sequence.hypotheses = sequence.search.results()
+        del self._sequences[sequence.sequence_id]
+        self._result.ended.append(sequence)
+        num_steps = max(len(hypothesis.tokens) for hypothesis in sequence.hypotheses)
+        self._pace.observe_end(len(sequence.job.source), num_steps)
+
+    def _check_deadlines(self, now: float) -> None:
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, sequence_id = heapq.heappop(self._deadlines)
+            sequence = self._sequences.pop(sequence_id, None)
+            if sequence is not None:
+                self._scheduler.take_out(sequence, SequenceStatus.EXPIRED)
+                self._expire(sequence)
+
+    def _expire(self, sequence: Sequence) -> None:
+        """Ends `sequence`, which has no rows any more, for want of time."""
+        sequence.status = SequenceStatus.EXPIRED
+        if sequence.job.takes_partial:
+            sequence.search.stop()
+            sequence.hypotheses = sequence.search.results()
+            sequence.status = SequenceStatus.FINISHED
+        self._result.ended.append(sequence)
 
     def _report(self, num_rows: int, num_encoded: int) -> None:
         scheduler = self._scheduler
-        self.on_step(
-            StepStats(num_rows, num_encoded, len(scheduler.waiting), scheduler.num_slots_used)
+        stats = StepStats(
+            num_rows,
+            num_encoded,
+            len(scheduler.running),
+            len(scheduler.waiting),
+            scheduler.num_rows_used,
         )
+        self.on_step(stats)

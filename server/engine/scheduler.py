@@ -1,114 +1,128 @@
-"""Decides which sequences run in the next step. No tensors, no text, no clock."""
+"""Decides which sequences run in the next step, and in which rows. No tensors, text or clock."""
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
+from server.engine.hypothesis import Hypothesis
+from server.engine.rows import Copy, Rows
 from server.engine.sequence import Sequence, SequenceStatus
-from server.engine.slots import SlotAllocator
+from server.engine.waiting import WaitingQueue
 
 
 @dataclass(frozen=True)
 class Schedule:
     """What the next step does, in this order: move, encode, decode."""
 
-    moves: list[tuple[int, int]]
-    """(source, target) slots: rows that close a gap which no newcomer fills."""
+    moves: list[Copy]
+    """Rows that close a gap which no newcomer fills."""
     admitted: list[Sequence]
-    """Sequences to encode, their slots set."""
-    running: list[Sequence]
-    """Sequences to decode, admitted ones included; the i-th is in slot i."""
+    """Sequences to encode, each into the row of its first hypothesis."""
+    rows: list[Hypothesis]
+    """Hypotheses to decode; the i-th is in row i."""
 
 
 class Scheduler:
-    """First come, first served, into slots; a sequence joins at any step and leaves at its own
-    end.
+    """A sequence joins at any step and leaves at its own end.
+
+    At its start all the rows that it may come to need are reserved, so that a beam can always
+    spread.
     """
 
-    def __init__(self, num_slots: int, max_encode_tokens: int) -> None:
+    def __init__(self, num_rows: int, max_encode_tokens: int, ageing_s: float) -> None:
         """`max_encode_tokens` bounds the source tokens encoded before one step, so that running
         rows never wait long.
         """
-        self._slots = SlotAllocator(num_slots)
+        self._rows = Rows(num_rows)
+        self._num_reserved = 0
         self._max_encode_tokens = max_encode_tokens
-        self.waiting: deque[Sequence] = deque()
+        self.waiting = WaitingQueue(ageing_s)
         self.running: dict[int, Sequence] = {}
-        """By slot."""
+        """By sequence id."""
 
     @property
     def has_work(self) -> bool:
         """Whether a step would do anything."""
-        return bool(self.waiting or self.running)
+        return bool(self.running or len(self.waiting))
 
     @property
-    def num_slots_used(self) -> int:
-        """Slots that hold a sequence."""
-        return self._slots.num_used
+    def num_rows_used(self) -> int:
+        """Rows that hold a hypothesis."""
+        return self._rows.num_used
 
     def add(self, sequence: Sequence) -> None:
-        """Puts `sequence` at the end of the queue."""
-        self.waiting.append(sequence)
+        """Queues `sequence`; it must not need more rows than there are."""
+        assert sequence.job.options.num_rows <= self._rows.capacity
+        self.waiting.add(sequence)
 
-    def schedule(self) -> Schedule:
-        """Admits what fits and makes the rows dense; newcomers fill gaps first, so that a full
-        house copies nothing.
+    def schedule(self, now: float) -> Schedule:
+        """Admits what fits at time `now` and makes the rows dense; newcomers fill gaps first, so
+        that a full house copies nothing.
         """
-        admitted = self._admit()
-        moves = self._close_gaps()
-        return Schedule(moves, admitted, [self.running[slot] for slot in range(len(self.running))])
+        admitted = self._admit(now)
+        moves = self._rows.close_gaps()
+        return Schedule(moves, admitted, self._rows.dense())
 
-    def _admit(self) -> list[Sequence]:
+    def _admit(self, now: float) -> list[Sequence]:
+        """The next sequences, until one does not fit: it is waited for, or a wide beam would never
+        find its rows free.
+        """
         admitted: list[Sequence] = []
         budget = self._max_encode_tokens
-        while self.waiting and self._slots.num_free:
-            cost = len(self.waiting[0].source)
-            if admitted and cost > budget:
+        while (sequence := self.waiting.peek(now)) is not None:
+            cost, num_rows = len(sequence.job.source), sequence.job.options.num_rows
+            is_full = self._num_reserved + num_rows > self._rows.capacity
+            if is_full or (admitted and cost > budget):
                 break
             budget -= cost
-            sequence = self.waiting.popleft()
-            sequence.slot = self._slots.allocate()
-            sequence.status = SequenceStatus.RUNNING
-            self.running[sequence.slot] = sequence
+            self.waiting.admit(sequence)
+            self._start(sequence, num_rows)
             admitted.append(sequence)
         return admitted
 
-    def _close_gaps(self) -> list[tuple[int, int]]:
-        """Moves the highest rows into gaps. Newcomers took the lowest gaps, so none of them is ever
-        moved.
+    def _start(self, sequence: Sequence, num_rows: int) -> None:
+        sequence.status = SequenceStatus.RUNNING
+        sequence.num_reserved = num_rows
+        self._num_reserved += num_rows
+        self.running[sequence.sequence_id] = sequence
+        for row in sequence.search.rows:
+            self._rows.place(row)
+
+    def update(
+        self,
+        sequence: Sequence,
+        before: list[Hypothesis],
+        births: list[tuple[Hypothesis, Hypothesis]],
+    ) -> list[Copy]:
+        """Takes the rows of `sequence` as its search left them, `before` having been its rows;
+        returns what to copy. A sequence that is done leaves.
         """
-        moves = []
-        while self.running and (slot := max(self.running)) >= len(self.running):
-            sequence = self.running.pop(slot)
-            sequence.slot = self._slots.allocate()
-            self._slots.release(slot)
-            self.running[sequence.slot] = sequence
-            moves.append((slot, sequence.slot))
-        return moves
+        search = sequence.search
+        copies = self._rows.regroup(before, search.rows, births)
+        if search.is_done:
+            self._leave(sequence, SequenceStatus.FINISHED)
+        else:
+            self._num_reserved += search.num_rows - sequence.num_reserved
+            sequence.num_reserved = search.num_rows
+        return copies
 
-    def update(self, sequences: list[Sequence], tokens: list[int]) -> list[Sequence]:
-        """Gives each of `sequences` its token; returns those that ended, their slots free again."""
-        finished = []
-        for sequence, token in zip(sequences, tokens, strict=True):
-            sequence.append(token)
-            if sequence.finish_reason is not None:
-                self._leave(sequence, SequenceStatus.FINISHED)
-                finished.append(sequence)
-        return finished
-
-    def cancel(self, sequence: Sequence) -> bool:
-        """Takes `sequence` out, wherever it stands; False if it had ended already."""
+    def take_out(self, sequence: Sequence, status: SequenceStatus) -> bool:
+        """Ends `sequence` wherever it stands, `status` saying why; False if it had ended
+        already.
+        """
         if sequence.status is SequenceStatus.WAITING:
             self.waiting.remove(sequence)
-            sequence.status = SequenceStatus.CANCELLED
+            sequence.status = status
         elif sequence.status is SequenceStatus.RUNNING:
-            self._leave(sequence, SequenceStatus.CANCELLED)
+            for row in sequence.search.rows:
+                self._rows.remove(row)
+            self._leave(sequence, status)
         else:
             return False
         return True
 
     def _leave(self, sequence: Sequence, status: SequenceStatus) -> None:
-        del self.running[sequence.slot]
-        self._slots.release(sequence.slot)
-        sequence.slot = -1
+        del self.running[sequence.sequence_id]
+        self._num_reserved -= sequence.num_reserved
+        sequence.num_reserved = 0
         sequence.status = status

@@ -1,9 +1,16 @@
-"""One sentence in flight: what it was given, what it has produced, where it stands."""
+"""One sentence in flight: what it was given, who asked, what it has produced, where it stands."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import Protocol
+
+from server.engine.beam import BeamSearch
+from server.engine.hypothesis import Hypothesis
+from server.engine.independent import IndependentSearch
+from server.engine.options import DecodingOptions
+from server.runtime.search import AnyPick, Candidate
 
 
 class SequenceStatus(enum.Enum):
@@ -12,22 +19,73 @@ class SequenceStatus(enum.Enum):
     WAITING = "waiting"
     RUNNING = "running"
     FINISHED = "finished"
+    EXPIRED = "expired"
+    """Its deadline passed, and no partial result was asked for."""
     CANCELLED = "cancelled"
 
 
-class FinishReason(enum.Enum):
-    """Why a sequence ended by itself."""
+class Priority(enum.IntEnum):
+    """Classes of urgency, most urgent first."""
 
-    STOP = "stop"
-    LENGTH = "length"
+    INTERACTIVE = 0
+    """Somebody waits in front of a screen."""
+    STANDARD = 1
+    BULK = 2
+    """Fills the gaps that the others leave."""
 
 
 @dataclass(frozen=True)
-class DecodingOptions:
-    """How one sequence is decoded."""
+class Job:
+    """A source and how, for whom and until when it is to be decoded."""
 
-    max_target_tokens: int
-    """Upper limit of generated tokens, the end of sentence counted."""
+    source: list[int]
+    """Token ids."""
+    options: DecodingOptions
+    priority: Priority = Priority.STANDARD
+    caller: str = ""
+    """Whom fairness counts it to."""
+    deadline: float = float("inf")
+    """When it must have ended, in seconds of the engine's clock."""
+    takes_partial: bool = False
+    """Whether the best so far is wanted at the deadline, instead of nothing."""
+    is_streamed: bool = False
+    """Whether tokens are wanted as soon as they are certain."""
+
+
+class Search(Protocol):
+    """How one sequence's hypotheses grow: BeamSearch or IndependentSearch."""
+
+    rows: list[Hypothesis]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing runs any more."""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that it uses or will use."""
+
+    def wants(self, row: Hypothesis) -> AnyPick:
+        """How the next token of `row` is picked."""
+
+    def advance(self, candidates: list[list[Candidate]]) -> list[tuple[Hypothesis, Hypothesis]]:
+        """Takes what was picked for each of `rows`; returns (parent, child) for each new row."""
+
+    def results(self) -> list[Hypothesis]:
+        """What has ended, best first."""
+
+    def stop(self) -> None:
+        """Ends what still runs, as time ran out."""
+
+    def stable_tokens(self) -> list[int]:
+        """Tokens of the best result that nothing can change any more."""
+
+
+def make_search(options: DecodingOptions, eos_id: int) -> Search:
+    """The search that `options` ask for."""
+    if options.beam_size > 1:
+        return BeamSearch(options, eos_id)
+    return IndependentSearch(options, eos_id)
 
 
 @dataclass(eq=False)
@@ -35,31 +93,24 @@ class Sequence:
     """A source on its way to a translation, as token ids."""
 
     sequence_id: int
-    source: list[int]
-    options: DecodingOptions
-    bos_id: int
-    eos_id: int
+    job: Job
+    search: Search
+    arrival: float = 0.0
+    """When it was added, in seconds of the engine's clock."""
     status: SequenceStatus = SequenceStatus.WAITING
-    slot: int = -1
-    """Row of the caches while running, -1 otherwise."""
-    target: list[int] = field(default_factory=list)
-    """Generated tokens, the end of sentence included once it came."""
-    finish_reason: FinishReason | None = None
-
-    @property
-    def last_token(self) -> int:
-        """What the next step is fed."""
-        return self.target[-1] if self.target else self.bos_id
-
-    def append(self, token: int) -> None:
-        """Takes the next token, and ends where it is the last."""
-        self.target.append(token)
-        if token == self.eos_id:
-            self.finish_reason = FinishReason.STOP
-        elif len(self.target) >= self.options.max_target_tokens:
-            self.finish_reason = FinishReason.LENGTH
+    num_reserved: int = 0
+    """Rows set aside for it while it runs."""
+    num_streamed: int = 0
+    """Tokens that have been handed out already."""
+    hypotheses: list[Hypothesis] = field(default_factory=list)
+    """The results, once it has finished; best first."""
 
     @property
     def token_ids(self) -> list[int]:
-        """Generated tokens without the end of sentence."""
-        return self.target[:-1] if self.finish_reason is FinishReason.STOP else list(self.target)
+        """Tokens of the best result without the end of sentence."""
+        return self.hypotheses[0].token_ids
+
+    @property
+    def cost(self) -> int:
+        """What fairness charges for it: rows times source tokens, which output grows with."""
+        return self.job.options.num_rows * len(self.job.source)

@@ -5,15 +5,17 @@ calls are counted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
 import grpc
 
 from server.errors import (
     AttendantError,
+    DeadlineError,
     InvalidRequestError,
     NotFoundError,
     QueueFullError,
@@ -28,13 +30,15 @@ STATUS_CODES: dict[type[AttendantError], grpc.StatusCode] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
     QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,
 }
 
 INTERNAL_MESSAGE = "internal error; the server's log has the details"
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Handler = Callable[[Any, Context], Awaitable[Any]]
+UnaryHandler = Callable[[Any, Context], Awaitable[Any]]
+StreamHandler = Callable[[Any, Context], AsyncIterator[Any]]
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
@@ -51,43 +55,72 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MethodHandler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> MethodHandler | None:
-        """Wraps a unary handler of ours; other services pass through."""
+        """Wraps a handler of ours that takes one request; other services pass through."""
         handler = await continuation(handler_call_details)
         if handler is None or not handler_call_details.method.startswith(self._prefix):
             return handler
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                self._wrap_stream(cast("StreamHandler", handler.unary_stream)),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
         return grpc.unary_unary_rpc_method_handler(
-            self._wrap(cast("Handler", handler.unary_unary)),
+            self._wrap_unary(cast("UnaryHandler", handler.unary_unary)),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
-    def _wrap(self, inner: Handler) -> Handler:
+    def _wrap_unary(self, inner: UnaryHandler) -> UnaryHandler:
         async def call(request: Any, context: Context) -> Any:
-            started = time.monotonic()
-            code, message, response = await self._outcome(inner, request, context)
-            model = _model_label(response)
-            self._metrics.requests.labels(model, code.name).inc()
-            if code is not grpc.StatusCode.OK:
-                await context.abort(code, message)
-            self._metrics.latency.labels(model).observe(time.monotonic() - started)
-            return response
+            outcome = _Outcome()
+            async with self._call(context, outcome):
+                outcome.response = await inner(request, context)
+            return outcome.response
 
         return call
 
-    async def _outcome(
-        self, inner: Handler, request: Any, context: Context
-    ) -> tuple[grpc.StatusCode, str, Any]:
+    def _wrap_stream(self, inner: StreamHandler) -> StreamHandler:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            outcome = _Outcome()
+            answers = contextlib.aclosing(cast("Any", inner(request, context)))
+            async with self._call(context, outcome), answers as responses:
+                async for outcome.response in responses:
+                    yield outcome.response
+
+        return call
+
+    @contextlib.asynccontextmanager
+    async def _call(self, context: Context, outcome: _Outcome) -> AsyncIterator[None]:
+        """A call in flight: counted, timed, its exceptions turned into a status."""
+        started = time.monotonic()
         try:
             with self._drain.admit():
-                return grpc.StatusCode.OK, "", await inner(request, context)
-        except asyncio.CancelledError:
+                yield
+        except (asyncio.CancelledError, GeneratorExit):
             self._metrics.requests.labels("", grpc.StatusCode.CANCELLED.name).inc()
             raise
-        except AttendantError as error:
-            return STATUS_CODES[type(error)], str(error), None
-        except Exception:
-            logger.exception("a call failed")
-            return grpc.StatusCode.INTERNAL, INTERNAL_MESSAGE, None
+        except Exception as error:
+            code, message = _status(error)
+            self._metrics.requests.labels("", code.name).inc()
+            await context.abort(code, message)
+        model = _model_label(outcome.response)
+        self._metrics.requests.labels(model, grpc.StatusCode.OK.name).inc()
+        self._metrics.latency.labels(model).observe(time.monotonic() - started)
+
+
+class _Outcome:
+    """What a call has answered, its last message."""
+
+    def __init__(self) -> None:
+        self.response: Any = None
+
+
+def _status(error: Exception) -> tuple[grpc.StatusCode, str]:
+    if isinstance(error, AttendantError):
+        return STATUS_CODES[type(error)], str(error)
+    logger.error("a call failed", exc_info=error)
+    return grpc.StatusCode.INTERNAL, INTERNAL_MESSAGE
 
 
 def _model_label(response: Any) -> str:

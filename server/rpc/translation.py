@@ -1,80 +1,89 @@
-"""attendant.v1.TranslationService: protobuf to a domain request, a domain result to protobuf."""
+"""attendant.v1.TranslationService: the handlers and how gRPC finds them."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, TypeVar
 
 import grpc
 from attendant_protos.v1 import translation_pb2 as pb
 from google.protobuf.message import DecodeError
 
 from server.errors import InvalidRequestError
-from server.translator import Ending, Translation, TranslationRequest, Translator
+from server.rpc.messages import read_request, read_stream_request, response, stream_response
+from server.translator import Translator
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["TranslationService"].full_name
 
-_FINISH_REASONS = {
-    Ending.STOP: pb.FINISH_REASON_STOP,
-    Ending.LENGTH: pb.FINISH_REASON_LENGTH,
-    Ending.EMPTY: pb.FINISH_REASON_EMPTY,
-}
-
-
-Context = grpc.aio.ServicerContext[pb.TranslateRequest | DecodeError, pb.TranslateResponse]
+Context = grpc.aio.ServicerContext[Any, Any]
+M = TypeVar("M", pb.TranslateRequest, pb.TranslateStreamRequest)
 
 
 class TranslationService:
-    """The handlers, free of gRPC: errors leave as exceptions and are mapped by the interceptor."""
+    """The handlers: errors leave as exceptions and are mapped by the interceptor."""
 
     def __init__(self, translator: Translator) -> None:
         self._translator = translator
 
     async def translate(
-        self, request: pb.TranslateRequest | DecodeError, _context: Context
+        self, request: pb.TranslateRequest | DecodeError, context: Context
     ) -> pb.TranslateResponse:
         """Translate; see the proto."""
-        if isinstance(request, DecodeError):
-            raise InvalidRequestError("request", "these bytes are no TranslateRequest")
-        result = await self._translator.translate(_domain_request(request))
-        translations = [_message(translation) for translation in result.translations]
-        return pb.TranslateResponse(translations=translations, model=result.model)
+        message = _checked(request, "TranslateRequest")
+        domain = read_request(message, caller_of(context.peer()), context.time_remaining())
+        return response(await self._translator.translate(domain))
+
+    async def translate_stream(
+        self, request: pb.TranslateStreamRequest | DecodeError, context: Context
+    ) -> AsyncGenerator[pb.TranslateStreamResponse]:
+        """TranslateStream; see the proto."""
+        message = _checked(request, "TranslateStreamRequest")
+        domain = read_stream_request(message, caller_of(context.peer()), context.time_remaining())
+        async with aclosing(self._translator.stream(domain)) as parts:
+            async for part in parts:
+                yield stream_response(part)
 
 
-def _domain_request(request: pb.TranslateRequest) -> TranslationRequest:
-    options = request.options
-    return TranslationRequest(
-        model=request.model,
-        source_language=request.source_language,
-        target_language=request.target_language,
-        texts=list(request.texts),
-        max_target_tokens=options.max_target_tokens
-        if options.HasField("max_target_tokens")
-        else None,
-    )
+def caller_of(peer: str) -> str:
+    """Whom a call is counted to, of a peer such as ipv4:127.0.0.1:50051: its address without the
+    port.
+    """
+    return peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
 
 
-def _message(translation: Translation) -> pb.Translation:
-    return pb.Translation(
-        text=translation.text,
-        finish_reason=_FINISH_REASONS[translation.ending],
-        source_tokens=translation.num_source_tokens,
-        target_tokens=translation.num_target_tokens,
-    )
+def _checked(request: M | DecodeError, name: str) -> M:
+    if isinstance(request, DecodeError):
+        raise InvalidRequestError("request", f"these bytes are no {name}")
+    return request
 
 
-def _parse(data: bytes) -> pb.TranslateRequest | DecodeError:
-    """The request, or the error as a value: raised here, gRPC would answer UNKNOWN before any
+def _parser(message: type[M]) -> Callable[[bytes], M | DecodeError]:
+    """Gives the request, or the error as a value: raised here, gRPC would answer UNKNOWN before any
     handler ran.
     """
-    try:
-        return pb.TranslateRequest.FromString(data)
-    except DecodeError as error:
-        return error
+
+    def parse(data: bytes) -> M | DecodeError:
+        try:
+            return message.FromString(data)
+        except DecodeError as error:
+            return error
+
+    return parse
 
 
 def make_handler(service: TranslationService) -> grpc.GenericRpcHandler:
     """What a grpc.aio server takes for the service."""
-    method = grpc.unary_unary_rpc_method_handler(
-        service.translate,
-        request_deserializer=_parse,
-        response_serializer=pb.TranslateResponse.SerializeToString,
-    )
-    return grpc.method_handlers_generic_handler(SERVICE_NAME, {"Translate": method})
+    methods = {
+        "Translate": grpc.unary_unary_rpc_method_handler(
+            service.translate,
+            request_deserializer=_parser(pb.TranslateRequest),
+            response_serializer=pb.TranslateResponse.SerializeToString,
+        ),
+        "TranslateStream": grpc.unary_stream_rpc_method_handler(
+            service.translate_stream,
+            request_deserializer=_parser(pb.TranslateStreamRequest),
+            response_serializer=pb.TranslateStreamResponse.SerializeToString,
+        ),
+    }
+    return grpc.method_handlers_generic_handler(SERVICE_NAME, methods)

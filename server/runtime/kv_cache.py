@@ -1,17 +1,13 @@
-"""Keys and values of every running sequence, in slots, allocated once.
+"""Keys and values of every running row, in slots, allocated once.
 
 A slot is one row of every cache. Slots 0 .. n-1 of a cache are one contiguous block, so a session
-can be given the
-first n without a copy. Dimension letters: N slots, H heads, P positions, K head width, L decoder
-layers, S source length.
+can be given the first n without a copy. Dimension letters: L decoder layers, N slots, H heads, P
+positions, K head width, S source length.
 """
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 from collections.abc import Sequence
-from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -22,35 +18,48 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class KVCache:
-    """Self- and cross-attention caches of `num_slots` sequences, each float32 (N, H, P, K).
-
-    Pages are touched, and so resident, only where a sequence has been.
+    """Self- and cross-attention caches of `num_slots` rows, all of it resident from the start: what
+    a long text will need is there before it comes.
     """
 
     def __init__(self, architecture: Architecture, num_slots: int) -> None:
-        shape = (num_slots, architecture.num_heads, architecture.max_length, architecture.d_head)
+        shape = (
+            2 * architecture.num_decoder_layers,
+            num_slots,
+            architecture.num_heads,
+            architecture.max_length,
+            architecture.d_head,
+        )
         self.num_slots = num_slots
-        self.arrays: list[FloatArray] = [
-            _allocate(shape) for _ in range(4 * architecture.num_decoder_layers)
-        ]
-        """Four a layer: self key, self value, cross key, cross value, as the decoder's inputs are
-        ordered.
-        """
+        self._self = np.full(shape, 0.0, np.float32)  # (2 * L, N, H, P, K): key, value, key, ..
+        self._cross = np.full(shape, 0.0, np.float32)  # (2 * L, N, H, P, K)
 
     @property
     def num_bytes(self) -> int:
         """Bytes of all caches."""
-        return sum(array.nbytes for array in self.arrays)
+        return self._self.nbytes + self._cross.nbytes
+
+    @property
+    def arrays(self) -> list[FloatArray]:
+        """Four a layer, each float32 (N, H, P, K): self key, self value, cross key, cross value, as
+        the decoder's inputs are ordered.
+        """
+        layers = range(0, len(self._self), 2)
+        return [
+            array
+            for i in layers
+            for array in (self._self[i], self._self[i + 1], self._cross[i], self._cross[i + 1])
+        ]
 
     @property
     def cross_arrays(self) -> list[FloatArray]:
         """Cross key and cross value of each layer, as the encoder's outputs are ordered."""
-        return [array for i, array in enumerate(self.arrays) if i % 4 >= 2]
+        return list(self._cross)
 
     @property
     def self_arrays(self) -> list[FloatArray]:
         """Self key and self value of each layer."""
-        return [array for i, array in enumerate(self.arrays) if i % 4 < 2]
+        return list(self._self)
 
     def write_cross(
         self, slot: int, projected: Sequence[FloatArray], row: int, length: int
@@ -58,22 +67,24 @@ class KVCache:
         """Stores row `row` of the encoder's outputs, each float32 (B, H, S, K), of which `length`
         positions count.
         """
-        for cache, array in zip(self.cross_arrays, projected, strict=True):
+        for cache, array in zip(self._cross, projected, strict=True):
             cache[slot, :, :length] = array[row, :, :length]
 
-    def copy(self, source: int, target: int, past_length: int, source_length: int) -> None:
-        """Copies what slot `source` uses of its caches to slot `target`."""
-        for cache in self.self_arrays:
-            cache[target, :, :past_length] = cache[source, :, :past_length]
-        for cache in self.cross_arrays:
-            cache[target, :, :source_length] = cache[source, :, :source_length]
+    def copy_self(self, source: int, target: int, length: int) -> None:
+        """Copies the first `length` positions of self-attention of one slot to another."""
+        self._self[:, target, :, :length] = self._self[:, source, :, :length]
 
+    def copy_cross(self, source: int, target: int, length: int) -> None:
+        """Copies the first `length` positions of cross-attention of one slot to another."""
+        self._cross[:, target, :, :length] = self._cross[:, source, :, :length]
 
-def _allocate(shape: tuple[int, ...]) -> FloatArray:
-    """Zeros float32 of `shape` in small pages: in huge ones, which NumPy asks for, a sequence of
-    twenty tokens would make its slot's room for hundreds resident.
-    """
-    memory = mmap.mmap(-1, 4 * prod(shape))
-    with contextlib.suppress(OSError):  # a kernel without huge pages has none to decline
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
-    return np.frombuffer(memory, np.float32).reshape(shape)
+    def attention(self, slot: int, query: FloatArray, length: int) -> FloatArray:
+        """Cross-attention of `query` float32 (H * K) of the last layer over the `length` source
+        positions of `slot`, the mean over the heads; float32 (S,).
+        """
+        keys = self._cross[-2, slot, :, :length]  # (H, S, K)
+        heads = query.reshape(len(keys), -1, 1)  # (H, K, 1)
+        scores = (keys @ heads)[:, :, 0] / np.float32(np.sqrt(heads.shape[1]))  # (H, S)
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))  # (H, S)
+        mean: FloatArray = (weights / weights.sum(axis=1, keepdims=True)).mean(axis=0)
+        return mean

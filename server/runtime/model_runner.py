@@ -12,8 +12,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from server import package as names
-from server.package import ModelPackage
 from server.runtime.kv_cache import FloatArray, KVCache
+from server.runtime.sessions import Sessions
 
 ENCODER_PADDING = 16
 """Sources are always padded to a multiple of this, alone too: then a row's bits do not depend on
@@ -27,24 +27,18 @@ class ModelRunner:
     The LLM world calls the encoder pass "prefill".
     """
 
-    def __init__(
-        self, package: ModelPackage, variant: str, num_slots: int, num_threads: int
-    ) -> None:
-        """Loads the graphs of `variant` into private memory. Raises PackageError for a file that is
-        not as sealed.
-        """
-        files = package.manifest.variants[variant]
-        architecture = package.manifest.architecture
-        weights = package.read_file(files.weights)
-        self._encoder = _session(package.read_file(files.encoder), weights, num_threads)
-        self._decoder = _session(package.read_file(files.decoder), weights, num_threads)
-        self._pad_id = package.manifest.special_ids.pad
+    def __init__(self, sessions: Sessions, num_slots: int) -> None:
+        """Allocates the caches; `sessions` may be shared with other runners."""
+        architecture = sessions.manifest.architecture
+        self._encoder, self._decoder = sessions.encoder, sessions.decoder
+        self._pad_id = sessions.manifest.special_ids.pad
         self._num_layers = architecture.num_decoder_layers
         self.cache = KVCache(architecture, num_slots)
         self._tokens = np.zeros((num_slots, 1), np.int64)
         self._past_lengths = np.zeros(num_slots, np.int32)
         self._source_lengths = np.zeros(num_slots, np.int32)
         self._logits = np.zeros((num_slots, architecture.vocabulary_size), np.float32)
+        self._queries = np.zeros((num_slots, architecture.d_model), np.float32)
         self._bindings: dict[int, ort.IOBinding] = {}
 
     @property
@@ -115,30 +109,27 @@ class ModelRunner:
         outputs = zip(
             names.cache_names(self._num_layers, "present"), self.cache.arrays, strict=True
         )
-        for name, array in ((names.LOGITS, self._logits), *outputs):
+        scores = ((names.LOGITS, self._logits), (names.CROSS_QUERIES, self._queries))
+        for name, array in (*scores, *outputs):
             shape = (num_rows, *array.shape[1:])
             binding.bind_output(name, "cpu", 0, array.dtype, shape, array.ctypes.data)
         return binding
 
-    def move(self, source: int, target: int) -> None:
-        """Moves the sequence in slot `source` to slot `target`, copying only what it uses."""
-        past_length, source_length = (
-            int(self._past_lengths[source]),
-            int(self._source_lengths[source]),
-        )
-        self.cache.copy(source, target, past_length, source_length)
-        self._past_lengths[target], self._source_lengths[target] = past_length, source_length
+    def attention(self, slot: int) -> FloatArray:
+        """How the last step's row `slot` attended to its source in the last layer, the mean over
+        the heads; float32 (S,).
+        """
+        length = int(self._source_lengths[slot])
+        return self.cache.attention(slot, self._queries[slot], length)
 
-
-def _session(graph: bytes, weights: bytes, num_threads: int) -> ort.InferenceSession:
-    """A CPU session over `graph` with its external data in `weights`, so that nothing on disk is
-    mapped.
-    """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_external_initializers_from_files_in_memory(
-        [names.WEIGHTS_FILE], [weights], [len(weights)]
-    )
-    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    def copy(self, source: int, target: int, is_sibling: bool) -> None:
+        """Gives slot `target` what slot `source` uses of its caches; siblings share a source
+        sentence, so that `target` has its cross-attention already.
+        """
+        past_length = int(self._past_lengths[source])
+        self.cache.copy_self(source, target, past_length)
+        self._past_lengths[target] = past_length
+        if not is_sibling:
+            source_length = int(self._source_lengths[source])
+            self.cache.copy_cross(source, target, source_length)
+            self._source_lengths[target] = source_length

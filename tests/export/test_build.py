@@ -245,4 +245,4 @@ def test_the_manifest_is_plain_json(numbers_package: Path) -> None:
         raise AssertionError(constant)
 
     text = (numbers_package / "manifest.json").read_text(encoding="utf-8")
-    assert json.loads(text, parse_constant=refuse)["format_version"] == 1
+    assert json.loads(text, parse_constant=refuse)["format_version"] == 2

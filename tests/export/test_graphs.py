@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from server.models import decode_all, make_engine
+from server.models import decode_greedy, make_engine
 from server.package import open_package
 from server.runtime.model_runner import ModelRunner
+from server.runtime.sessions import Sessions
 from tests.export.conftest import Exported
 from tests.export.tiny_package import random_sources
 from training.checkpoint import load_model
@@ -55,7 +56,7 @@ def test_fp32_logits_equal_pytorchs_at_every_step_of_60(exported: Exported) -> N
     model = exported.model
     sources = random_sources(len(STARTS))
     targets = forced_targets(model, len(sources))
-    runner = ModelRunner(exported.package, "cpu-fp32", len(sources), num_threads=1)
+    runner = ModelRunner(Sessions(exported.package, "cpu-fp32", 1), len(sources))
     found = runner_logits(runner, sources, targets, STARTS)
     for source, target, logits in zip(sources, targets, found, strict=True):
         expected = pytorch_logits(model, source, target[: len(logits)])
@@ -66,7 +67,7 @@ def test_fp32_logits_equal_pytorchs_at_every_step_of_60(exported: Exported) -> N
 def test_int8_logits_stay_near_pytorchs(exported: Exported) -> None:
     model, sources = exported.model, random_sources(4)
     targets = forced_targets(model, len(sources))
-    runner = ModelRunner(exported.package, "cpu-int8", len(sources), num_threads=1)
+    runner = ModelRunner(Sessions(exported.package, "cpu-int8", 1), len(sources))
     found = np.concatenate(runner_logits(runner, sources, targets, [0] * 4))
     pairs = zip(sources, targets, strict=True)
     expected = np.concatenate([pytorch_logits(model, *pair) for pair in pairs])
@@ -76,9 +77,9 @@ def test_int8_logits_stay_near_pytorchs(exported: Exported) -> None:
 def test_a_slot_used_before_leaves_no_trace(paper: Exported) -> None:
     first, second = random_sources(2, seed=3)
     targets = forced_targets(paper.model, 2)
-    used = ModelRunner(paper.package, "cpu-fp32", 1, num_threads=1)
+    used = ModelRunner(Sessions(paper.package, "cpu-fp32", 1), 1)
     runner_logits(used, [first], targets[:1], [0])
-    fresh = ModelRunner(paper.package, "cpu-fp32", 1, num_threads=1)
+    fresh = ModelRunner(Sessions(paper.package, "cpu-fp32", 1), 1)
     one, other = (runner_logits(r, [second], targets[1:], [0])[0] for r in (used, fresh))
     assert np.array_equal(one, other)
 
@@ -90,7 +91,7 @@ def test_the_engine_generates_pytorchs_tokens(exported: Exported, num_slots: int
     limits = [max_target_tokens(len(s), model.config.max_length) for s in sources]
     engine = make_engine(exported.package, "cpu-fp32", num_slots, num_threads=1)
     expected = greedy_search(model, sources)
-    assert decode_all(engine, sources, limits) == expected
+    assert decode_greedy(engine, sources, limits) == expected
     assert len({len(ids) for ids in expected}) > 1  # rows leave at different steps
 
 
@@ -104,7 +105,7 @@ def test_the_engine_generates_a_trained_models_tokens(
     limits = [max_target_tokens(len(s), model.config.max_length) for s in sources]
     engine = make_engine(open_package(numbers_package), "cpu-fp32", 16, num_threads=1)
     expected = greedy_search(model, sources)
-    assert decode_all(engine, sources, limits) == expected
+    assert decode_greedy(engine, sources, limits) == expected
     num_ended = sum(len(ids) < limit for ids, limit in zip(expected, limits, strict=True))
     assert num_ended > 50  # by themselves, not at their limit
 
@@ -116,12 +117,12 @@ def test_a_sentence_has_the_same_tokens_alone_and_in_any_batch(
 ) -> None:
     sources = random_sources(64)
     limits = [len(source) + 8 for source in sources]
-    together = decode_all(
+    together = decode_greedy(
         make_engine(paper.package, variant, num_slots, num_threads=1), sources, limits
     )
     alone = make_engine(paper.package, variant, 1, num_threads=1)
     for i in range(0, 64, 9):
-        assert decode_all(alone, [sources[i]], [limits[i]]) == [together[i]]
+        assert decode_greedy(alone, [sources[i]], [limits[i]]) == [together[i]]
 
 
 @pytest.mark.parametrize("num_rows", [7, 64])
@@ -131,7 +132,7 @@ def test_int8_logits_have_the_same_bits_alone_and_in_any_batch(
     sources, num_steps = random_sources(num_rows, seed=2), 20
     targets = forced_targets(exported.model, num_rows)
     together, alone = (
-        ModelRunner(exported.package, "cpu-int8", n, num_threads=1) for n in (num_rows, 1)
+        ModelRunner(Sessions(exported.package, "cpu-int8", 1), n) for n in (num_rows, 1)
     )
     together.encode(sources, list(range(num_rows)))
     found = [

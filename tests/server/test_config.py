@@ -34,3 +34,14 @@ def test_an_unknown_flag_ends_with_two(capsys: pytest.CaptureFixture[str]) -> No
         parse_config(["--ports", "1", "--no-such"], {})
     assert caught.value.code == 2
     assert "--no-such" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("cpus", "threads"), [(0.5, 1), (1.5, 1), (2.0, 1), (3.9, 1), (4.0, 2), (64.0, 32)]
+)
+def test_half_of_the_available_processors_are_threads(
+    cpus: float, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.config.available_cpus", lambda: cpus)
+    assert ServerConfig().num_threads == threads
+    assert ServerConfig(threads=7).num_threads == 7

@@ -14,11 +14,10 @@ from server.errors import PackageError, UnavailableError
 from server.metrics import Metrics
 from server.models import (
     ModelRegistry,
-    decode_all,
+    decode_greedy,
     find_packages,
     load_model,
     make_engine,
-    target_limit,
 )
 from server.package import _seal, open_package
 
@@ -80,8 +79,8 @@ def test_an_empty_registry_is_still_loading() -> None:
 
 def test_the_limit_of_a_translation_grows_with_its_source(numbers_package: Path) -> None:
     manifest = open_package(numbers_package).manifest
-    assert target_limit(manifest, 5) == 26
-    assert target_limit(manifest, 1000) == manifest.architecture.max_length
+    assert manifest.target_limit(5) == 26
+    assert manifest.target_limit(1000) == manifest.architecture.max_length
 
 
 def test_a_model_file_torn_while_it_serves_harms_nothing(
@@ -98,4 +97,4 @@ def test_a_model_file_torn_while_it_serves_harms_nothing(
 
 
 def decode_two(engine: Engine) -> list[list[int]]:
-    return decode_all(engine, [[4, 20, 30, 2], [4, 9, 2]], [20, 20])
+    return decode_greedy(engine, [[4, 20, 30, 2], [4, 9, 2]], [20, 20])

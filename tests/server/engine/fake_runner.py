@@ -11,7 +11,8 @@ EOS = 2
 class FakeRunner:
     """Row behaviour is read off the source: [n] gives n - 1 times token 10 + n % 50, then ends.
 
-    The state of a slot moves with `move`, so a scheduler that moves rows wrongly makes wrong text.
+    The state of a slot goes where `copy` takes it, so a scheduler that moves rows wrongly makes
+    wrong text.
     """
 
     def __init__(self, num_slots: int = 4) -> None:
@@ -19,7 +20,7 @@ class FakeRunner:
         self.remaining = [0] * num_slots
         self.word = [0] * num_slots
         self.batch_sizes: list[int] = []
-        self.num_moves = 0
+        self.num_copies = 0
         self.fails_at_step = -1
 
     def encode(self, sources: list[list[int]], slots: list[int]) -> None:
@@ -38,8 +39,11 @@ class FakeRunner:
             logits[slot, EOS if self.remaining[slot] <= 0 else self.word[slot]] = 1.0
         return logits
 
-    def move(self, source: int, target: int) -> None:
-        self.num_moves += 1
+    def attention(self, slot: int) -> np.ndarray:
+        return np.ones(1, np.float32)
+
+    def copy(self, source: int, target: int, is_sibling: bool) -> None:
+        self.num_copies += 1
         self.remaining[target] = self.remaining[source]
         self.word[target] = self.word[source]
 

@@ -7,6 +7,7 @@ import pytest
 
 from server.package import open_package
 from server.runtime.model_runner import ENCODER_PADDING, ModelRunner
+from server.runtime.sessions import Sessions
 
 
 class RecordingEncoder:
@@ -23,7 +24,7 @@ class RecordingEncoder:
 
 @pytest.fixture
 def runner(numbers_package: Path) -> ModelRunner:
-    return ModelRunner(open_package(numbers_package), "cpu-int8", num_slots=6, num_threads=1)
+    return ModelRunner(Sessions(open_package(numbers_package), "cpu-int8", 1), num_slots=6)
 
 
 def test_sources_are_padded_to_a_multiple_and_batched_by_that_length(runner: ModelRunner) -> None:
@@ -41,7 +42,7 @@ def test_a_moved_row_goes_on_as_if_it_had_not_moved(runner: ModelRunner) -> None
     runner.encode([[4, 50, 2], source], [0, 1])
     for token in tokens[:2]:
         runner.decode_step([7, token])
-    runner.move(source=1, target=0)
+    runner.copy(source=1, target=0, is_sibling=False)
     for token, expected in zip(tokens[2:], stayed[2:], strict=True):
         assert np.array_equal(runner.decode_step([token])[0], expected)
 

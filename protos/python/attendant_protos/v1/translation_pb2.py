@@ -24,23 +24,43 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%attendant_protos/v1/translation.proto\x12\x0c\x61ttendant.v1\"\x92\x01\n\x10TranslateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x17\n\x0fsource_language\x18\x02 \x01(\t\x12\x17\n\x0ftarget_language\x18\x03 \x01(\t\x12\r\n\x05texts\x18\x04 \x03(\t\x12.\n\x07options\x18\x05 \x01(\x0b\x32\x1d.attendant.v1.DecodingOptions\"G\n\x0f\x44\x65\x63odingOptions\x12\x1e\n\x11max_target_tokens\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x14\n\x12_max_target_tokens\"S\n\x11TranslateResponse\x12/\n\x0ctranslations\x18\x01 \x03(\x0b\x32\x19.attendant.v1.Translation\x12\r\n\x05model\x18\x02 \x01(\t\"|\n\x0bTranslation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x31\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1a.attendant.v1.FinishReason\x12\x15\n\rsource_tokens\x18\x03 \x01(\r\x12\x15\n\rtarget_tokens\x18\x04 \x01(\r*x\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x17\n\x13\x46INISH_REASON_EMPTY\x10\x03\x32\x62\n\x12TranslationService\x12L\n\tTranslate\x12\x1e.attendant.v1.TranslateRequest\x1a\x1f.attendant.v1.TranslateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%attendant_protos/v1/translation.proto\x12\x0c\x61ttendant.v1\"\x9f\x02\n\x10TranslateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x17\n\x0fsource_language\x18\x02 \x01(\t\x12\x17\n\x0ftarget_language\x18\x03 \x01(\t\x12\r\n\x05texts\x18\x04 \x03(\t\x12.\n\x07options\x18\x05 \x01(\x0b\x32\x1d.attendant.v1.DecodingOptions\x12\x17\n\x0ftarget_prefixes\x18\x06 \x03(\t\x12(\n\x08priority\x18\x07 \x01(\x0e\x32\x16.attendant.v1.Priority\x12\x1b\n\x13partial_at_deadline\x18\x08 \x01(\x08\x12+\n\x06output\x18\t \x01(\x0b\x32\x1b.attendant.v1.OutputOptions\"\xa2\x02\n\x16TranslateStreamRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x17\n\x0fsource_language\x18\x02 \x01(\t\x12\x17\n\x0ftarget_language\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12.\n\x07options\x18\x05 \x01(\x0b\x32\x1d.attendant.v1.DecodingOptions\x12\x15\n\rtarget_prefix\x18\x06 \x01(\t\x12(\n\x08priority\x18\x07 \x01(\x0e\x32\x16.attendant.v1.Priority\x12\x1b\n\x13partial_at_deadline\x18\x08 \x01(\x08\x12+\n\x06output\x18\t \x01(\x0b\x32\x1b.attendant.v1.OutputOptions\"\xd9\x05\n\x0f\x44\x65\x63odingOptions\x12\x1e\n\x11max_target_tokens\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11min_target_tokens\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x1d\n\x10max_length_ratio\x18\x03 \x01(\x02H\x02\x88\x01\x01\x12\x1d\n\x10min_length_ratio\x18\x04 \x01(\x02H\x03\x88\x01\x01\x12\x16\n\tbeam_size\x18\x05 \x01(\rH\x04\x88\x01\x01\x12\x1b\n\x0enum_hypotheses\x18\x06 \x01(\rH\x05\x88\x01\x01\x12\x1b\n\x0elength_penalty\x18\x07 \x01(\x02H\x06\x88\x01\x01\x12\x15\n\x08patience\x18\x08 \x01(\x02H\x07\x88\x01\x01\x12\x33\n\x0e\x65\x61rly_stopping\x18\t \x01(\x0e\x32\x1b.attendant.v1.EarlyStopping\x12(\n\x08sampling\x18\n \x01(\x0b\x32\x16.attendant.v1.Sampling\x12\x1d\n\x10num_alternatives\x18\x0b \x01(\rH\x08\x88\x01\x01\x12!\n\x14no_repeat_ngram_size\x18\x0c \x01(\rH\t\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\r \x01(\x02H\n\x88\x01\x01\x12\x17\n\nloop_guard\x18\x0e \x01(\rH\x0b\x88\x01\x01\x12\x19\n\x11suppressed_tokens\x18\x0f \x03(\tB\x14\n\x12_max_target_tokensB\x14\n\x12_min_target_tokensB\x13\n\x11_max_length_ratioB\x13\n\x11_min_length_ratioB\x0c\n\n_beam_sizeB\x11\n\x0f_num_hypothesesB\x11\n\x0f_length_penaltyB\x0b\n\t_patienceB\x13\n\x11_num_alternativesB\x17\n\x15_no_repeat_ngram_sizeB\x15\n\x13_repetition_penaltyB\r\n\x0b_loop_guard\"\x8c\x01\n\x08Sampling\x12\x18\n\x0btemperature\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\x03 \x01(\x02H\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x03\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_kB\x08\n\x06_top_pB\x07\n\x05_seed\"2\n\rOutputOptions\x12\x0e\n\x06scores\x18\x01 \x01(\x08\x12\x11\n\talignment\x18\x02 \x01(\x08\"o\n\x11TranslateResponse\x12/\n\x0ctranslations\x18\x01 \x03(\x0b\x32\x19.attendant.v1.Translation\x12\r\n\x05model\x18\x02 \x01(\t\x12\x11\n\x04seed\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_seed\"\x82\x01\n\x17TranslateStreamResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12.\n\x0btranslation\x18\x02 \x01(\x0b\x32\x19.attendant.v1.Translation\x12\r\n\x05model\x18\x03 \x01(\t\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_seed\"\xaa\x01\n\x0bTranslation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x31\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1a.attendant.v1.FinishReason\x12\x15\n\rsource_tokens\x18\x03 \x01(\r\x12\x15\n\rtarget_tokens\x18\x04 \x01(\r\x12,\n\nhypotheses\x18\x05 \x03(\x0b\x32\x18.attendant.v1.Hypothesis\"\xee\x01\n\nHypothesis\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x31\n\rfinish_reason\x18\x02 \x01(\x0e\x32\x1a.attendant.v1.FinishReason\x12\x12\n\x05score\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0flog_probability\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12#\n\x06tokens\x18\x05 \x03(\x0b\x32\x13.attendant.v1.Token\x12*\n\talignment\x18\x06 \x01(\x0b\x32\x17.attendant.v1.AlignmentB\x08\n\x06_scoreB\x12\n\x10_log_probability\"/\n\x05Token\x12\r\n\x05piece\x18\x01 \x01(\t\x12\x17\n\x0flog_probability\x18\x02 \x01(\x02\"p\n\tAlignment\x12\x15\n\rsource_tokens\x18\x01 \x03(\t\x12\x15\n\rtarget_tokens\x18\x02 \x03(\t\x12&\n\x05links\x18\x03 \x03(\x0b\x32\x17.attendant.v1.TokenLink\x12\r\n\x05words\x18\x04 \x01(\t\";\n\tTokenLink\x12\x0e\n\x06source\x18\x01 \x01(\r\x12\x0e\n\x06target\x18\x02 \x01(\r\x12\x0e\n\x06weight\x18\x03 \x01(\x02*h\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x15\n\x11PRIORITY_STANDARD\x10\x02\x12\x11\n\rPRIORITY_BULK\x10\x03*\x84\x01\n\rEarlyStopping\x12\x1e\n\x1a\x45\x41RLY_STOPPING_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45\x41RLY_STOPPING_PATIENCE\x10\x01\x12\x1c\n\x18\x45\x41RLY_STOPPING_HEURISTIC\x10\x02\x12\x18\n\x14\x45\x41RLY_STOPPING_NEVER\x10\x03*\xac\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x17\n\x13\x46INISH_REASON_EMPTY\x10\x03\x12\x16\n\x12\x46INISH_REASON_LOOP\x10\x04\x12\x1a\n\x16\x46INISH_REASON_DEADLINE\x10\x05\x32\xc4\x01\n\x12TranslationService\x12L\n\tTranslate\x12\x1e.attendant.v1.TranslateRequest\x1a\x1f.attendant.v1.TranslateResponse\x12`\n\x0fTranslateStream\x12$.attendant.v1.TranslateStreamRequest\x1a%.attendant.v1.TranslateStreamResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'attendant_protos.v1.translation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FINISHREASON']._serialized_start=488
-  _globals['_FINISHREASON']._serialized_end=608
+  _globals['_PRIORITY']._serialized_start=2449
+  _globals['_PRIORITY']._serialized_end=2553
+  _globals['_EARLYSTOPPING']._serialized_start=2556
+  _globals['_EARLYSTOPPING']._serialized_end=2688
+  _globals['_FINISHREASON']._serialized_start=2691
+  _globals['_FINISHREASON']._serialized_end=2863
   _globals['_TRANSLATEREQUEST']._serialized_start=56
-  _globals['_TRANSLATEREQUEST']._serialized_end=202
-  _globals['_DECODINGOPTIONS']._serialized_start=204
-  _globals['_DECODINGOPTIONS']._serialized_end=275
-  _globals['_TRANSLATERESPONSE']._serialized_start=277
-  _globals['_TRANSLATERESPONSE']._serialized_end=360
-  _globals['_TRANSLATION']._serialized_start=362
-  _globals['_TRANSLATION']._serialized_end=486
-  _globals['_TRANSLATIONSERVICE']._serialized_start=610
-  _globals['_TRANSLATIONSERVICE']._serialized_end=708
+  _globals['_TRANSLATEREQUEST']._serialized_end=343
+  _globals['_TRANSLATESTREAMREQUEST']._serialized_start=346
+  _globals['_TRANSLATESTREAMREQUEST']._serialized_end=636
+  _globals['_DECODINGOPTIONS']._serialized_start=639
+  _globals['_DECODINGOPTIONS']._serialized_end=1368
+  _globals['_SAMPLING']._serialized_start=1371
+  _globals['_SAMPLING']._serialized_end=1511
+  _globals['_OUTPUTOPTIONS']._serialized_start=1513
+  _globals['_OUTPUTOPTIONS']._serialized_end=1563
+  _globals['_TRANSLATERESPONSE']._serialized_start=1565
+  _globals['_TRANSLATERESPONSE']._serialized_end=1676
+  _globals['_TRANSLATESTREAMRESPONSE']._serialized_start=1679
+  _globals['_TRANSLATESTREAMRESPONSE']._serialized_end=1809
+  _globals['_TRANSLATION']._serialized_start=1812
+  _globals['_TRANSLATION']._serialized_end=1982
+  _globals['_HYPOTHESIS']._serialized_start=1985
+  _globals['_HYPOTHESIS']._serialized_end=2223
+  _globals['_TOKEN']._serialized_start=2225
+  _globals['_TOKEN']._serialized_end=2272
+  _globals['_ALIGNMENT']._serialized_start=2274
+  _globals['_ALIGNMENT']._serialized_end=2386
+  _globals['_TOKENLINK']._serialized_start=2388
+  _globals['_TOKENLINK']._serialized_end=2447
+  _globals['_TRANSLATIONSERVICE']._serialized_start=2866
+  _globals['_TRANSLATIONSERVICE']._serialized_end=3062
 # @@protoc_insertion_point(module_scope)

@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class TranslationServiceStub:
     """Translates text with the models that this server has loaded.
+
+    The answer to a request does not depend on what else the server is doing: the same text with the same options and
+    the same model gives the same tokens and the same scores, alone or among others.
     """
 
     def __init__(self, channel):
@@ -40,15 +43,32 @@ class TranslationServiceStub:
                 request_serializer=attendant__protos_dot_v1_dot_translation__pb2.TranslateRequest.SerializeToString,
                 response_deserializer=attendant__protos_dot_v1_dot_translation__pb2.TranslateResponse.FromString,
                 _registered_method=True)
+        self.TranslateStream = channel.unary_stream(
+                '/attendant.v1.TranslationService/TranslateStream',
+                request_serializer=attendant__protos_dot_v1_dot_translation__pb2.TranslateStreamRequest.SerializeToString,
+                response_deserializer=attendant__protos_dot_v1_dot_translation__pb2.TranslateStreamResponse.FromString,
+                _registered_method=True)
 
 
 class TranslationServiceServicer:
     """Translates text with the models that this server has loaded.
+
+    The answer to a request does not depend on what else the server is doing: the same text with the same options and
+    the same model gives the same tokens and the same scores, alone or among others.
     """
 
     def Translate(self, request, context):
         """Translates every text of the request and answers when the last is done.
         A call that is cancelled, or whose deadline passes, stops its work at the next decoder step.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TranslateStream(self, request, context):
+        """Translates one text and sends it as it grows.
+        With greedy search and sampling each token comes when it is chosen; with beam search, text comes when no hypothesis
+        that may still win can change it. The pieces of text, joined, are the text that Translate answers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -62,6 +82,11 @@ def add_TranslationServiceServicer_to_server(servicer, server):
                     request_deserializer=attendant__protos_dot_v1_dot_translation__pb2.TranslateRequest.FromString,
                     response_serializer=attendant__protos_dot_v1_dot_translation__pb2.TranslateResponse.SerializeToString,
             ),
+            'TranslateStream': grpc.unary_stream_rpc_method_handler(
+                    servicer.TranslateStream,
+                    request_deserializer=attendant__protos_dot_v1_dot_translation__pb2.TranslateStreamRequest.FromString,
+                    response_serializer=attendant__protos_dot_v1_dot_translation__pb2.TranslateStreamResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'attendant.v1.TranslationService', rpc_method_handlers)
@@ -72,6 +97,9 @@ def add_TranslationServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class TranslationService:
     """Translates text with the models that this server has loaded.
+
+    The answer to a request does not depend on what else the server is doing: the same text with the same options and
+    the same model gives the same tokens and the same scores, alone or among others.
     """
 
     @staticmethod
@@ -91,6 +119,33 @@ class TranslationService:
             '/attendant.v1.TranslationService/Translate',
             attendant__protos_dot_v1_dot_translation__pb2.TranslateRequest.SerializeToString,
             attendant__protos_dot_v1_dot_translation__pb2.TranslateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TranslateStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/attendant.v1.TranslationService/TranslateStream',
+            attendant__protos_dot_v1_dot_translation__pb2.TranslateStreamRequest.SerializeToString,
+            attendant__protos_dot_v1_dot_translation__pb2.TranslateStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

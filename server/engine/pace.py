@@ -1,0 +1,50 @@
+"""How fast the engine is just now, and so whether a job can end in time."""
+
+from __future__ import annotations
+
+from server.engine.sequence import Job
+
+SMOOTHING = 0.05
+"""Weight of the newest figure in the running means."""
+OPTIMISM = 0.5
+"""A job is refused only where even this part of its expected time is too long: a wrong refusal
+costs an answer, a wrong admission a few steps.
+"""
+MIN_STEPS = 50
+"""Steps to have seen before anything is refused."""
+
+
+class Pace:
+    """Running means over steps and finished sequences."""
+
+    def __init__(self, num_rows: int) -> None:
+        self._num_rows = num_rows
+        self._num_steps = 0
+        self._step_s = 0.0
+        self._steps_a_sequence = 16.0
+        self._steps_a_source_token = 1.0
+
+    def observe_step(self, duration_s: float) -> None:
+        """Takes the time of a step with work in it, encoding included."""
+        self._num_steps += 1
+        weight = max(SMOOTHING, 1 / self._num_steps)
+        self._step_s += weight * (duration_s - self._step_s)
+
+    def observe_end(self, num_source_tokens: int, num_steps: int) -> None:
+        """Takes what a finished sequence needed."""
+        self._steps_a_sequence += SMOOTHING * (num_steps - self._steps_a_sequence)
+        ratio = num_steps / num_source_tokens
+        self._steps_a_source_token += SMOOTHING * (ratio - self._steps_a_source_token)
+
+    def expected_s(self, job: Job, num_rows_before: int) -> float:
+        """Seconds until `job` ends if `num_rows_before` rows wait in front of it."""
+        own = min(job.options.max_target_tokens, self._steps_a_source_token * len(job.source))
+        queue = num_rows_before / self._num_rows * self._steps_a_sequence
+        return (own + queue) * self._step_s
+
+    def is_hopeless(self, job: Job, num_rows_before: int, now: float) -> bool:
+        """Whether `job` would miss its deadline even on an optimistic guess."""
+        left = job.deadline - now
+        if self._num_steps < MIN_STEPS:
+            return left <= 0
+        return left <= OPTIMISM * self.expected_s(job, num_rows_before)

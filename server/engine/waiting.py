@@ -1,0 +1,148 @@
+"""Who is next: the urgent first, callers in turn, and nobody forever last. No clock, no rows."""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+
+from server.engine.sequence import Priority, Sequence
+
+AGED_SHARE = 8
+"""Of so many admissions, one goes to a sequence that has waited too long."""
+MAX_STALE = 64
+"""Turns of callers that wait no more, over as many again as there are callers, until a clean-up."""
+
+
+class WaitingQueue:
+    """Sequences that wait for rows.
+
+    The most urgent class goes first; inside a class callers take turns, in proportion to what
+    their sequences cost. A sequence of a lower class that has waited for `ageing_s` is aged: one
+    admission in AGED_SHARE is kept for the longest waiting of those, so that a lower class fills
+    the gaps of a higher one, is never starved by it, and never holds it up.
+    """
+
+    def __init__(self, ageing_s: float) -> None:
+        self._ageing_s = ageing_s
+        self._classes = {priority: _FairQueue() for priority in Priority}
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return sum(len(queue) for queue in self._classes.values())
+
+    def num_rows_before(self, priority: Priority) -> int:
+        """Rows of the sequences that go before a newcomer of `priority`."""
+        return sum(self._classes[urgent].num_rows for urgent in Priority if urgent <= priority)
+
+    def add(self, sequence: Sequence) -> None:
+        """Puts `sequence` behind those of its class and caller."""
+        self._classes[sequence.job.priority].add(sequence)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Takes `sequence` out, uncharged."""
+        self._classes[sequence.job.priority].remove(sequence)
+
+    def peek(self, now: float) -> Sequence | None:
+        """The next one at time `now`."""
+        if self._turn == AGED_SHARE - 1 and (aged := self._longest_waiting(now)) is not None:
+            return aged
+        for queue in self._classes.values():
+            if len(queue):
+                return queue.peek()
+        return None
+
+    def _longest_waiting(self, now: float) -> Sequence | None:
+        oldest = [queue.oldest() for queue in self._classes.values() if len(queue)]
+        first = min(oldest, key=lambda sequence: sequence.arrival, default=None)
+        return first if first and now - first.arrival >= self._ageing_s else None
+
+    def admit(self, sequence: Sequence) -> None:
+        """Takes out `sequence`, the one that `peek` showed, and charges its caller."""
+        self._turn = (self._turn + 1) % AGED_SHARE
+        self._classes[sequence.job.priority].admit(sequence)
+
+
+class _FairQueue:
+    """One class: start-time fair queuing between callers (Goyal et al. 1996), first come first
+    served for each.
+    """
+
+    def __init__(self) -> None:
+        self._by_arrival: OrderedDict[int, Sequence] = OrderedDict()
+        self._by_caller: dict[str, OrderedDict[int, Sequence]] = {}
+        self._tags: dict[str, float] = {}
+        """Cost that each caller has been charged, on a scale where an idle one loses its credit."""
+        self._turns: list[tuple[float, int, str]] = []
+        """Heap of (tag, arrival order, caller); entries of callers that wait no more are stale."""
+        self._virtual_time = 0.0
+        self._num_turns = 0
+        self.num_rows = 0
+
+    def __len__(self) -> int:
+        return len(self._by_arrival)
+
+    def add(self, sequence: Sequence) -> None:
+        caller = sequence.job.caller
+        if caller not in self._by_caller:
+            self._by_caller[caller] = OrderedDict()
+            self._tags[caller] = max(self._tags.get(caller, 0.0), self._virtual_time)
+            self._push_turn(caller)
+        self._by_caller[caller][sequence.sequence_id] = sequence
+        self._by_arrival[sequence.sequence_id] = sequence
+        self.num_rows += sequence.job.options.num_rows
+
+    def _push_turn(self, caller: str) -> None:
+        if len(self._turns) > 2 * len(self._by_caller) + MAX_STALE:
+            self._drop_stale()
+        self._num_turns += 1
+        heapq.heappush(self._turns, (self._tags[caller], self._num_turns, caller))
+
+    def oldest(self) -> Sequence:
+        return next(iter(self._by_arrival.values()))
+
+    def peek(self) -> Sequence:
+        while True:
+            tag, _, caller = self._turns[0]
+            if self._is_turn(tag, caller):
+                return next(iter(self._by_caller[caller].values()))
+            heapq.heappop(self._turns)
+
+    def admit(self, sequence: Sequence) -> None:
+        caller = sequence.job.caller
+        self._virtual_time = max(self._virtual_time, self._tags[caller])
+        self._tags[caller] += sequence.cost
+        self.remove(sequence)
+        if caller in self._by_caller:
+            self._push_turn(caller)
+
+    def remove(self, sequence: Sequence) -> None:
+        caller = sequence.job.caller
+        del self._by_arrival[sequence.sequence_id]
+        del self._by_caller[caller][sequence.sequence_id]
+        self.num_rows -= sequence.job.options.num_rows
+        if not self._by_caller[caller]:
+            del self._by_caller[caller]
+        if not self._by_arrival:
+            self._forget()
+
+    def _drop_stale(self) -> None:
+        """Forgets the turns of callers that wait no more, and tags that the others caught up with:
+        callers who come and go must not fill the memory.
+        """
+        self._turns = sorted(
+            {c: (t, n, c) for t, n, c in self._turns if self._is_turn(t, c)}.values()
+        )
+        self._tags = {
+            caller: tag
+            for caller, tag in self._tags.items()
+            if caller in self._by_caller or tag > self._virtual_time
+        }
+
+    def _is_turn(self, tag: float, caller: str) -> bool:
+        return caller in self._by_caller and tag == self._tags[caller]
+
+    def _forget(self) -> None:
+        """Nobody waits: what callers were charged no longer matters, and must not pile up."""
+        self._tags.clear()
+        self._turns.clear()
+        self._virtual_time = 0.0

@@ -1,0 +1,111 @@
+"""One engine in a thread of its own. Commands go in through an inbox, results out through a
+callback; nothing else is touched by both sides.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from server.engine.engine import Engine, StepResult
+from server.engine.sequence import Job
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Add:
+    sequence_id: int
+    job: Job
+
+
+@dataclass(frozen=True)
+class _Cancel:
+    sequence_ids: list[int]
+
+
+class Worker:
+    """Runs `engine` until closed or broken."""
+
+    def __init__(self, engine: Engine, index: int) -> None:
+        self._engine = engine
+        self._inbox: deque[_Add | _Cancel] = deque()
+        self._wake = threading.Event()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name=f"engine-{index}", daemon=True)
+        self._last_beat = time.monotonic()
+        self._is_idle = True
+        self.on_result: Callable[[StepResult], None] = lambda _result: None
+        """Called in the thread after each step that brought something."""
+        self.on_death: Callable[[], None] = lambda: None
+        """Called in the thread if the engine raises."""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that the engine decodes at once."""
+        return self._engine.num_rows
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs and has not been told to stop."""
+        return self._thread.is_alive() and not self._is_closing
+
+    def start(self) -> None:
+        """Starts the thread; call once."""
+        self._thread.start()
+
+    def is_healthy(self, stuck_after_s: float) -> bool:
+        """Whether the thread lives and, if it has work, began a step within `stuck_after_s`."""
+        is_moving = self._is_idle or time.monotonic() - self._last_beat < stuck_after_s
+        return self._thread.is_alive() and is_moving
+
+    def add(self, sequence_id: int, job: Job) -> None:
+        """Queues `job` for the next step."""
+        self._inbox.append(_Add(sequence_id, job))
+        self._wake.set()
+
+    def cancel(self, sequence_ids: list[int]) -> None:
+        """Ends sequences at the next step."""
+        self._inbox.append(_Cancel(sequence_ids))
+        self._wake.set()
+
+    def close(self) -> None:
+        """Stops the thread after its current step."""
+        self._is_closing = True
+        self._wake.set()
+
+    def join(self, timeout_s: float) -> None:
+        """Waits for the thread; one that never started is no reason to wait."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        """The thread: commands, then a step."""
+        try:
+            while not self._is_closing:
+                self._is_idle = not self._engine.has_work and not self._inbox
+                if self._is_idle:
+                    self._wake.wait()
+                self._last_beat = time.monotonic()
+                self._is_idle = False
+                self._wake.clear()
+                self._read_inbox()
+                result = self._engine.step()
+                if result.ended or result.streamed:
+                    self.on_result(result)
+        except Exception:
+            logger.exception("the engine died")
+            self.on_death()
+
+    def _read_inbox(self) -> None:
+        while self._inbox:
+            command = self._inbox.popleft()
+            if isinstance(command, _Add):
+                self._engine.add(command.job, command.sequence_id)
+            else:
+                for sequence_id in command.sequence_ids:
+                    self._engine.cancel(sequence_id)

@@ -1,0 +1,120 @@
+"""What a translation consists of, and how it is made from what the engine found."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from server.engine.async_engine import Completion
+from server.engine.hypothesis import FinishReason, Hypothesis
+from server.engine.sequence import Job
+from server.text.alignment import Alignment, align
+from server.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Work:
+    """One text on its way through the engine."""
+
+    text: str
+    target_language: str
+    job: Job
+
+
+class Ending(enum.Enum):
+    """Why a translation ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    LOOP = "loop"
+    DEADLINE = "deadline"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True)
+class ScoredToken:
+    """A target token's piece and log-probability."""
+
+    piece: str
+    log_probability: float
+
+
+@dataclass(frozen=True)
+class HypothesisText:
+    """One possible translation; None and empty where not asked for."""
+
+    text: str
+    ending: Ending
+    score: float | None = None
+    log_probability: float | None = None
+    tokens: list[ScoredToken] = field(default_factory=list)
+    alignment: Alignment | None = None
+    target_pieces: list[str] = field(default_factory=list)
+    """Tokens that the alignment's links count."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One translated text."""
+
+    text: str
+    ending: Ending
+    num_source_tokens: int
+    num_target_tokens: int
+    hypotheses: list[HypothesisText] = field(default_factory=list)
+    """Best first, where several, scores or alignments were asked for."""
+
+
+EMPTY_TRANSLATION = Translation("", Ending.EMPTY, 0, 0)
+
+
+def make_translation(tokenizer: Tokenizer, work: Work, completion: Completion) -> Translation:
+    """What the caller of `work` is answered."""
+    best = completion.hypotheses[0]
+    options = work.job.options
+    is_detailed = options.num_rows > 1 or options.sampling or options.is_scored
+    hypotheses = []
+    if is_detailed or options.is_aligned:
+        hypotheses = [_hypothesis(tokenizer, work, h) for h in completion.hypotheses]
+    return Translation(
+        tokenizer.decode(best.token_ids),
+        _ending(best),
+        len(work.job.source),
+        len(best.tokens),
+        hypotheses,
+    )
+
+
+def _hypothesis(tokenizer: Tokenizer, work: Work, hypothesis: Hypothesis) -> HypothesisText:
+    options = work.job.options
+    has_score = options.beam_size > 1 or options.sampling is not None or options.is_scored
+    score = log_probability = None
+    if has_score:
+        score = hypothesis.score(len(options.prefix), options.length_penalty)
+        log_probability = hypothesis.log_probability
+    tokens = []
+    if options.is_scored:
+        pairs = zip(hypothesis.tokens, hypothesis.log_probs, strict=True)
+        tokens = [ScoredToken(tokenizer.piece(token), value) for token, value in pairs]
+    alignment = _align(tokenizer, work, hypothesis) if options.is_aligned else None
+    return HypothesisText(
+        tokenizer.decode(hypothesis.token_ids),
+        _ending(hypothesis),
+        score,
+        log_probability,
+        tokens,
+        alignment,
+        [tokenizer.piece(token) for token in hypothesis.token_ids] if alignment else [],
+    )
+
+
+def _align(tokenizer: Tokenizer, work: Work, hypothesis: Hypothesis) -> Alignment:
+    token_ids = hypothesis.token_ids
+    source = tokenizer.locate_source(work.text, work.target_language)
+    target = tokenizer.locate_target(token_ids)
+    return align(source, target, hypothesis.attention[: len(token_ids)])
+
+
+def _ending(hypothesis: Hypothesis) -> Ending:
+    assert hypothesis.finish_reason is not None
+    return Ending[FinishReason(hypothesis.finish_reason).name]
