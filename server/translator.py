@@ -26,6 +26,10 @@ ALLOWED_CONTROLS = "\t\n\r"
 PARTIAL_MARGIN = 0.1
 """Share of the caller's time that is kept back to bring a partial result home."""
 MAX_PARTIAL_MARGIN_S = 0.1
+MAX_ROUNDING = 0.01
+"""Share by which the time that a transport tells may be longer than the caller's own: gRPC's core
+sends two or three digits of it, rounded up, 100 s and a bit as 101.
+"""
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,7 @@ def _deadline(request: TranslationRequest) -> float:
     margin = 0.0
     if request.takes_partial:
         margin = min(PARTIAL_MARGIN * request.timeout_s, MAX_PARTIAL_MARGIN_S)
+        margin += MAX_ROUNDING * request.timeout_s
     return time.monotonic() + request.timeout_s - margin
 
 

@@ -145,7 +145,7 @@ class BeamSearch:
             length = options.max_target_tokens
         best = children[0][1].log_probability
         reachable = best / float((length - self._num_forced) ** options.length_penalty)
-        return reachable <= self._score(self.finished[-1])
+        return (0, -reachable) >= self._rank(self.finished[-1])
 
     def results(self) -> list[Hypothesis]:
         """The num_hypotheses best that have ended, best first."""
@@ -161,7 +161,7 @@ class BeamSearch:
         """The longest beginning that all hypotheses share which may still win: no later step can
         change it.
         """
-        rivals = [hypothesis.token_ids for hypothesis in (*self.finished, *self.rows)]
+        rivals = [hypothesis.token_ids for hypothesis in (*self.finished[:1], *self.rows)]
         shared = 0
         for tokens in zip(*rivals, strict=False):
             if len(set(tokens)) > 1:

@@ -19,6 +19,9 @@ from server.engine.sequence import Job, Sequence, SequenceStatus, make_search
 from server.runtime.kv_cache import FloatArray
 from server.runtime.search import GREEDY, AnyPick, Candidate, pick
 
+MAX_STALE_DEADLINES = 256
+"""Deadlines of sequences that have ended, over as many again as live, until a clean-up."""
+
 
 class Runner(Protocol):
     """What the engine needs of a ModelRunner."""
@@ -117,14 +120,20 @@ class Engine:
         now = self._clock()
         search = make_search(job.options, self._eos_id)
         sequence = Sequence(sequence_id, job, search, arrival=now)
-        if self._pace.is_hopeless(job, self._scheduler.waiting.num_rows_before(job.priority), now):
+        if self._pace.is_hopeless(job, self._scheduler.waiting.num_rows_before(job), now):
             self._expire(sequence)
             return sequence_id
         self._sequences[sequence_id] = sequence
         self._scheduler.add(sequence)
         if job.deadline < float("inf"):
-            heapq.heappush(self._deadlines, (job.deadline, sequence_id))
+            self._push_deadline(job.deadline, sequence_id)
         return sequence_id
+
+    def _push_deadline(self, deadline: float, sequence_id: int) -> None:
+        if len(self._deadlines) > 2 * len(self._sequences) + MAX_STALE_DEADLINES:
+            live = self._sequences
+            self._deadlines = sorted(entry for entry in self._deadlines if entry[1] in live)
+        heapq.heappush(self._deadlines, (deadline, sequence_id))
 
     def cancel(self, sequence_id: int) -> bool:
         """Ends a sequence and frees its rows; False where it has ended already."""
@@ -212,6 +221,7 @@ class Engine:
             if sequence is not None:
                 self._scheduler.take_out(sequence, SequenceStatus.EXPIRED)
                 self._expire(sequence)
+                self._report(0, 0)
 
     def _expire(self, sequence: Sequence) -> None:
         """Ends `sequence`, which has no rows any more, for want of time."""

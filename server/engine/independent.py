@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from server.engine.draws import uniform
 from server.engine.hypothesis import FinishReason, Hypothesis
 from server.engine.loop_guard import is_loop
@@ -41,7 +43,7 @@ class IndependentSearch:
         if self._options.sampling is not None:
             return self._draw(row, position, is_fork)
         if is_fork and self._width > 1:
-            return Pick(self._width, self._options.is_scored)
+            return Pick(self._width, True)  # the score tells what is impossible
         return self._pick
 
     def _draw(self, row: Hypothesis, position: int, is_fork: bool) -> Draw:
@@ -70,9 +72,10 @@ class IndependentSearch:
 
     def _fork(self, candidates: list[Candidate]) -> list[tuple[Hypothesis, Hypothesis]]:
         (root,) = self.rows
-        children = [root.fork(i) for i in range(1, len(candidates))]
+        possible = [candidate for candidate in candidates if candidate[1] > -math.inf]
+        children = [root.fork(i) for i in range(1, len(possible))]
         self.rows = [root, *children]
-        for row, (token, log_prob) in zip(self.rows, candidates, strict=True):
+        for row, (token, log_prob) in zip(self.rows, possible, strict=True):
             row.append(token, log_prob)
         return [(root, child) for child in children]
 

@@ -43,8 +43,10 @@ class Pace:
         return (own + queue) * self._step_s
 
     def is_hopeless(self, job: Job, num_rows_before: int, now: float) -> bool:
-        """Whether `job` would miss its deadline even on an optimistic guess."""
+        """Whether `job` would miss its deadline even on an optimistic guess; one that takes what
+        there is by then cannot, before it.
+        """
         left = job.deadline - now
-        if self._num_steps < MIN_STEPS:
+        if self._num_steps < MIN_STEPS or job.takes_partial:
             return left <= 0
         return left <= OPTIMISM * self.expected_s(job, num_rows_before)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict
 
-from server.engine.sequence import Priority, Sequence
+from server.engine.sequence import Job, Priority, Sequence
 
 AGED_SHARE = 8
 """Of so many admissions, one goes to a sequence that has waited too long."""
-MAX_STALE = 64
-"""Turns of callers that wait no more, over as many again as there are callers, until a clean-up."""
+MAX_STALE = 256
+"""Turns or charges of callers that wait no more, over as many again as callers that do, until a
+clean-up.
+"""
 
 
 class WaitingQueue:
@@ -30,9 +32,10 @@ class WaitingQueue:
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._classes.values())
 
-    def num_rows_before(self, priority: Priority) -> int:
-        """Rows of the sequences that go before a newcomer of `priority`."""
-        return sum(self._classes[urgent].num_rows for urgent in Priority if urgent <= priority)
+    def num_rows_before(self, job: Job) -> int:
+        """Rows of the sequences that go before `job`, were it added now."""
+        urgent = sum(self._classes[other].num_rows for other in Priority if other < job.priority)
+        return urgent + self._classes[job.priority].num_rows_before(job)
 
     def add(self, sequence: Sequence) -> None:
         """Puts `sequence` behind those of its class and caller."""
@@ -70,6 +73,7 @@ class _FairQueue:
     def __init__(self) -> None:
         self._by_arrival: OrderedDict[int, Sequence] = OrderedDict()
         self._by_caller: dict[str, OrderedDict[int, Sequence]] = {}
+        self._rows_by_caller: dict[str, int] = {}
         self._tags: dict[str, float] = {}
         """Cost that each caller has been charged, on a scale where an idle one loses its credit."""
         self._turns: list[tuple[float, int, str]] = []
@@ -85,17 +89,25 @@ class _FairQueue:
         caller = sequence.job.caller
         if caller not in self._by_caller:
             self._by_caller[caller] = OrderedDict()
+            self._rows_by_caller[caller] = 0
             self._tags[caller] = max(self._tags.get(caller, 0.0), self._virtual_time)
             self._push_turn(caller)
         self._by_caller[caller][sequence.sequence_id] = sequence
         self._by_arrival[sequence.sequence_id] = sequence
+        self._rows_by_caller[caller] += sequence.job.options.num_rows
         self.num_rows += sequence.job.options.num_rows
 
     def _push_turn(self, caller: str) -> None:
-        if len(self._turns) > 2 * len(self._by_caller) + MAX_STALE:
+        if max(len(self._turns), len(self._tags)) > 2 * len(self._by_caller) + MAX_STALE:
             self._drop_stale()
         self._num_turns += 1
         heapq.heappush(self._turns, (self._tags[caller], self._num_turns, caller))
+
+    def num_rows_before(self, job: Job) -> int:
+        """Those of its caller, and about as many of each other one: they take turns."""
+        own = self._rows_by_caller.get(job.caller, 0)
+        num_others = len(self._by_caller) - (job.caller in self._by_caller)
+        return min(self.num_rows, own + num_others * (own + job.options.num_rows))
 
     def oldest(self) -> Sequence:
         return next(iter(self._by_arrival.values()))
@@ -109,7 +121,8 @@ class _FairQueue:
 
     def admit(self, sequence: Sequence) -> None:
         caller = sequence.job.caller
-        self._virtual_time = max(self._virtual_time, self._tags[caller])
+        # Not the tag of `sequence`: an aged one goes out of turn, and newcomers must not pay.
+        self._virtual_time = max(self._virtual_time, self._tags[self.peek().job.caller])
         self._tags[caller] += sequence.cost
         self.remove(sequence)
         if caller in self._by_caller:
@@ -119,24 +132,27 @@ class _FairQueue:
         caller = sequence.job.caller
         del self._by_arrival[sequence.sequence_id]
         del self._by_caller[caller][sequence.sequence_id]
+        self._rows_by_caller[caller] -= sequence.job.options.num_rows
         self.num_rows -= sequence.job.options.num_rows
         if not self._by_caller[caller]:
-            del self._by_caller[caller]
+            del self._by_caller[caller], self._rows_by_caller[caller]
         if not self._by_arrival:
             self._forget()
 
     def _drop_stale(self) -> None:
-        """Forgets the turns of callers that wait no more, and tags that the others caught up with:
-        callers who come and go must not fill the memory.
+        """Forgets the turns of callers that wait no more, and what they were charged, but for
+        those that have had most: callers who come and go must not fill the memory.
         """
         self._turns = sorted(
             {c: (t, n, c) for t, n, c in self._turns if self._is_turn(t, c)}.values()
         )
-        self._tags = {
-            caller: tag
+        gone = [
+            caller
             for caller, tag in self._tags.items()
-            if caller in self._by_caller or tag > self._virtual_time
-        }
+            if caller not in self._by_caller and tag > self._virtual_time
+        ]
+        known = {*self._by_caller, *heapq.nlargest(MAX_STALE // 2, gone, self._tags.__getitem__)}
+        self._tags = {caller: tag for caller, tag in self._tags.items() if caller in known}
 
     def _is_turn(self, tag: float, caller: str) -> bool:
         return caller in self._by_caller and tag == self._tags[caller]

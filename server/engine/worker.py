@@ -51,7 +51,7 @@ class Worker:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs and has not been told to stop."""
+        """Whether it runs, is not broken and has not been told to stop."""
         return self._thread.is_alive() and not self._is_closing
 
     def start(self) -> None:
@@ -59,9 +59,9 @@ class Worker:
         self._thread.start()
 
     def is_healthy(self, stuck_after_s: float) -> bool:
-        """Whether the thread lives and, if it has work, began a step within `stuck_after_s`."""
+        """Whether it is alive and, if it has work, began a step within `stuck_after_s`."""
         is_moving = self._is_idle or time.monotonic() - self._last_beat < stuck_after_s
-        return self._thread.is_alive() and is_moving
+        return self.is_alive and is_moving
 
     def add(self, sequence_id: int, job: Job) -> None:
         """Queues `job` for the next step."""
@@ -99,6 +99,7 @@ class Worker:
                     self.on_result(result)
         except Exception:
             logger.exception("the engine died")
+            self._is_closing = True  # before anybody hears of it: what comes now would wait forever
             self.on_death()
 
     def _read_inbox(self) -> None:

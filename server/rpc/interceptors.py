@@ -103,7 +103,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         except Exception as error:
             code, message = _status(error)
             self._metrics.requests.labels("", code.name).inc()
-            await context.abort(code, message)
+            await _abort(context, code, message)
         model = _model_label(outcome.response)
         self._metrics.requests.labels(model, grpc.StatusCode.OK.name).inc()
         self._metrics.latency.labels(model).observe(time.monotonic() - started)
@@ -114,6 +114,18 @@ class _Outcome:
 
     def __init__(self) -> None:
         self.response: Any = None
+
+
+async def _abort(context: Context, code: grpc.StatusCode, message: str) -> None:
+    """Ends the call with a status; quietly where the caller has gone meanwhile, as at a deadline
+    that both sides notice at once.
+    """
+    try:
+        await context.abort(code, message)
+    except grpc.aio.AbortError:
+        raise
+    except Exception as error:  # gRPC's own, of a kind that it does not export
+        raise asyncio.CancelledError from error
 
 
 def _status(error: Exception) -> tuple[grpc.StatusCode, str]:

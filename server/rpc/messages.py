@@ -106,7 +106,14 @@ def _options(options: pb.DecodingOptions) -> RequestedOptions:
 
 
 def _present(message: Message, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in names if message.HasField(name)}
+    return {name: _as_written(getattr(message, name)) for name in names if message.HasField(name)}
+
+
+def _as_written(value: float) -> float:
+    """A float32 as the decimal that the caller wrote, 1.1 and not 1.10000002384: a limit and a
+    product's rounding are meant for that one. Whole numbers stay as they are.
+    """
+    return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
 def _known(field: str, values: dict[Any, Any], number: int) -> Any:

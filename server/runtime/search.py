@@ -113,7 +113,10 @@ def _forced(logits: FloatArray, picks: list[Forced]) -> list[list[Candidate]]:
     rows = np.arange(len(picks))
     values = logits[rows, [wanted.token for wanted in picks]]  # (R,)
     scores = (values - log_normalisers(logits)).tolist()
-    return [[(wanted.token, score)] for wanted, score in zip(picks, scores, strict=True)]
+    return [
+        [(wanted.token, score if wanted.is_scored else np.nan)]
+        for wanted, score in zip(picks, scores, strict=True)
+    ]
 
 
 def log_normalisers(logits: FloatArray) -> FloatArray:
@@ -128,13 +131,20 @@ def top_k(logits: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     """The `k` largest of each row of `logits` float32 (B, V): ids int64 (B, k) and values (B, k),
     largest first, the lower id first where equal.
     """
-    ids = _likely_columns(logits, k)  # (B, C)
-    values = np.take_along_axis(logits, ids, axis=1)  # (B, C)
-    if ids.shape[1] > k:
-        part = np.argpartition(values, ids.shape[1] - k, axis=1)[:, -k:]  # (B, k)
-        ids, values = np.take_along_axis(ids, part, 1), np.take_along_axis(values, part, 1)
+    columns = _likely_columns(logits, k + 1)  # (B, C)
+    likely = np.take_along_axis(logits, columns, axis=1)  # (B, C)
+    ids, values = columns, likely
+    if columns.shape[1] > k:
+        part = np.argpartition(likely, columns.shape[1] - k, axis=1)[:, -k:]  # (B, k)
+        ids, values = np.take_along_axis(columns, part, 1), np.take_along_axis(likely, part, 1)
     order = np.lexsort((ids, -values), axis=1)  # (B, k)
-    return np.take_along_axis(ids, order, 1), np.take_along_axis(values, order, 1)
+    ids, values = np.take_along_axis(ids, order, 1), np.take_along_axis(values, order, 1)
+    # Where others equal the k-th, and the k + 1 blocks show if any do, the partition took some of
+    # them: only a stable sort takes the lowest.
+    for row in np.flatnonzero((likely >= values[:, -1:]).sum(axis=1) > k):
+        ids[row] = np.argsort(-logits[row], kind="stable")[:k]
+        values[row] = logits[row, ids[row]]
+    return ids, values
 
 
 def _likely_columns(logits: FloatArray, k: int) -> IntArray:
@@ -172,7 +182,7 @@ def draw(row: FloatArray, normaliser: float, wanted: Draw) -> list[Candidate]:
         cumulative, np.asarray(wanted.uniforms) * cumulative[-1], side="right"
     )
     tokens = ids[np.minimum(positions, len(ids) - 1)]  # (number of draws,)
-    return [(token, float(row[token]) - normaliser) for token in tokens.tolist()]
+    return [(token, float(row[token] - np.float32(normaliser))) for token in tokens.tolist()]
 
 
 def _weights(row: FloatArray, temperature: float) -> npt.NDArray[np.float64]:

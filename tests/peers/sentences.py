@@ -46,17 +46,18 @@ ANIMALS = (
     Subject("two dogs", True),
     Subject("three goats", True),
 )
+# What one wears, then what several wear.
 CLOTHES = (
-    "in a red shirt",
-    "in a blue jacket",
-    "in a long white coat",
-    "with a straw hat",
-    "with a yellow backpack",
-    "with curly hair",
-    "wearing sunglasses",
-    "wearing an orange vest",
-    "wearing a striped scarf and black boots",
-    "with a camera around the neck",
+    ("in a red shirt", "in red shirts"),
+    ("in a blue jacket", "in blue jackets"),
+    ("in a long white coat", "in long white coats"),
+    ("with a straw hat", "with straw hats"),
+    ("with a yellow backpack", "with yellow backpacks"),
+    ("with curly hair", "with curly hair"),
+    ("wearing sunglasses", "wearing sunglasses"),
+    ("wearing an orange vest", "wearing orange vests"),
+    ("wearing a striped scarf and black boots", "wearing striped scarves and black boots"),
+    ("with a camera around the neck", "with cameras around their necks"),
 )
 # Verb in singular, plural and participle, then what follows it.
 ACTIONS = (
@@ -147,8 +148,8 @@ class Grammar:
 
     def dressed(self) -> str:
         subject = self.pick(SUBJECTS)
-        clothes, place = self.pick(CLOTHES), self.pick(PLACES)
-        return f"{subject.text} {clothes} {self.verb(subject, ACTIONS)} {place}"
+        clothes = self.pick(CLOTHES)[subject.is_plural]
+        return f"{subject.text} {clothes} {self.verb(subject, ACTIONS)} {self.pick(PLACES)}"
 
     def dressed_at_a_time(self) -> str:
         return f"{self.dressed()} {self.pick(TIMES)}"

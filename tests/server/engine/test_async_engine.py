@@ -1,17 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from server.engine.async_engine import AsyncEngine
+from server.engine.async_engine import AsyncEngine, Completion
 from server.engine.engine import Engine
-from server.engine.sequence import DecodingOptions, FinishReason
-from server.errors import QueueFullError, UnavailableError
+from server.engine.hypothesis import FinishReason
+from server.engine.options import DecodingOptions
+from server.engine.sequence import Job
+from server.errors import DeadlineError, QueueFullError, UnavailableError
 from tests.server.engine.fake_runner import EOS, FakeRunner, expected_tokens
+from tests.server.engine.jobs import Clock
+
+pytestmark = pytest.mark.asyncio
 
 OPTIONS = DecodingOptions(max_target_tokens=10**9)
+FOREVER = 10**9
 
 
 class GatedRunner(FakeRunner):
@@ -20,106 +29,401 @@ class GatedRunner(FakeRunner):
     def __init__(self, num_slots: int = 4) -> None:
         super().__init__(num_slots)
         self.gate = threading.Semaphore(0)
-        self.is_in_step = threading.Event()
+        self.steps_begun = threading.Semaphore(0)
+        self.encoded: list[int] = []
+        self.is_open = False
+
+    def encode(self, sources: list[list[int]], slots: list[int]) -> None:
+        super().encode(sources, slots)
+        self.encoded += [source[0] for source in sources]
 
     def decode_step(self, tokens: list[int]):
-        self.is_in_step.set()
-        self.gate.acquire()
+        self.steps_begun.release()
+        if not self.is_open:
+            self.gate.acquire()
         return super().decode_step(tokens)
 
+    def open(self) -> None:
+        """Lets it run from now on."""
+        self.is_open = True
+        self.gate.release()
 
-def make_engine(runner: FakeRunner, max_pending: int = 100) -> AsyncEngine:
-    return AsyncEngine(Engine(runner, bos_id=1, eos_id=EOS, never=[0, 1]), max_pending)
+    async def begin(self) -> None:
+        """Waits for the next step to have begun."""
+        await asyncio.to_thread(self.steps_begun.acquire)
+
+    async def take(self, num_steps: int) -> None:
+        """Lets the step that has begun end, and more, and waits for the one after them."""
+        for _ in range(num_steps):
+            self.gate.release()
+            await self.begin()
 
 
-@pytest.mark.asyncio
-async def test_results_come_back_in_the_order_asked() -> None:
-    engine = make_engine(FakeRunner(num_slots=2))
+def job(length: int, caller: str = "", **fields: object) -> Job:
+    return Job([length], OPTIONS, caller=caller, **fields)
+
+
+@asynccontextmanager
+async def running(
+    *runners: FakeRunner, max_pending: int = 100, clock: Callable[[], float] | None = None
+) -> AsyncIterator[AsyncEngine]:
+    timing = {"clock": clock} if clock else {}
+    engines = [Engine(runner, 1, EOS, [0, 1], **timing) for runner in runners]
+    engine = AsyncEngine(engines, max_pending)
     engine.start()
+    try:
+        yield engine
+    finally:
+        for runner in runners:
+            if isinstance(runner, GatedRunner):
+                runner.open()
+        await engine.close()
+
+
+KEPT, HOG = job(9, "greedy"), job(FOREVER, "greedy")
+
+
+async def submit(engine: AsyncEngine, *jobs: Job) -> asyncio.Task[list[Completion]]:
+    """A call that has handed `jobs` over."""
+    task = asyncio.create_task(engine.generate(list(jobs)))
+    await asyncio.sleep(0)
+    return task
+
+
+async def cancel(call: asyncio.Task[list[Completion]]) -> None:
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+def tokens(completions: list[Completion]) -> list[list[int]]:
+    return [completion.hypotheses[0].token_ids for completion in completions]
+
+
+async def test_results_come_back_in_the_order_asked() -> None:
     lengths = [9, 1, 30, 2, 17]
-    completions = await engine.generate([[length] for length in lengths], [OPTIONS] * 5)
-    assert [c.token_ids for c in completions] == [expected_tokens(length) for length in lengths]
-    assert [c.num_target_tokens for c in completions] == lengths
-    assert {c.finish_reason for c in completions} == {FinishReason.STOP}
-    assert engine.num_pending == 0
+    async with running(FakeRunner(num_slots=2)) as engine:
+        completions = await engine.generate([job(length) for length in lengths])
+        assert engine.num_pending == 0
+    assert tokens(completions) == [expected_tokens(length) for length in lengths]
+    assert [len(c.hypotheses[0].tokens) for c in completions] == lengths
+    assert {c.hypotheses[0].finish_reason for c in completions} == {FinishReason.STOP}
+
+
+async def test_nothing_asked_is_nothing_done() -> None:
+    async with running(FakeRunner()) as engine:
+        assert await engine.generate([]) == []
+
+
+async def test_nothing_is_taken_before_the_start_or_after_the_end() -> None:
+    engine = AsyncEngine([Engine(FakeRunner(), 1, EOS, [0, 1])], max_pending=1)
+    with pytest.raises(UnavailableError):
+        await engine.generate([job(1)])
+    engine.start()
     await engine.close()
+    with pytest.raises(UnavailableError):
+        await engine.generate([job(1)])
+    with pytest.raises(UnavailableError):
+        await anext(engine.stream(job(1, is_streamed=True)))
+    assert not engine.is_healthy(stuck_after_s=60)
+    assert engine.num_pending == 0
 
 
-@pytest.mark.asyncio
 async def test_a_full_queue_refuses_the_whole_request_and_keeps_the_others() -> None:
     runner = GatedRunner(num_slots=1)
-    engine = make_engine(runner, max_pending=2)
-    engine.start()
-    first = asyncio.create_task(engine.generate([[1]], [OPTIONS]))
-    await asyncio.to_thread(runner.is_in_step.wait)
-    with pytest.raises(QueueFullError, match="1 texts are pending, 2 are allowed"):
-        await engine.generate([[1], [1]], [OPTIONS] * 2)
-    runner.gate.release()
-    assert (await first)[0].finish_reason is FinishReason.STOP
-    await engine.close()
+    async with running(runner, max_pending=2) as engine:
+        first = await submit(engine, job(1))
+        await runner.begin()
+        with pytest.raises(QueueFullError, match="1 texts are pending, 2 are allowed"):
+            await engine.generate([job(2), job(2)])
+        assert engine.num_pending == 1
+        second = await submit(engine, job(3))
+        runner.open()
+        assert tokens([*await first, *await second]) == [expected_tokens(1), expected_tokens(3)]
+    assert runner.encoded == [1, 3]
 
 
-@pytest.mark.asyncio
-async def test_a_cancelled_caller_frees_its_slot_within_a_step() -> None:
+async def test_who_has_most_is_pushed_out_and_its_work_ends() -> None:
+    runner = GatedRunner(num_slots=2)
+    async with running(runner, max_pending=2) as engine:
+        kept, victim = await submit(engine, KEPT), await submit(engine, HOG)
+        await runner.begin()
+        await runner.take(1)  # the first step may have begun before the second call
+        newcomer = await submit(engine, job(4, "modest"))
+        with pytest.raises(QueueFullError, match="a better claim"):
+            await victim
+        assert engine.num_pending == 2
+        runner.open()
+        assert tokens([*await kept, *await newcomer]) == [expected_tokens(9), expected_tokens(4)]
+    assert runner.encoded == [9, FOREVER, 4]
+
+
+async def test_a_victim_loses_all_of_its_request() -> None:
+    runner = GatedRunner(num_slots=4)
+    async with running(runner, max_pending=4) as engine:
+        victim = await submit(engine, HOG, HOG, HOG, HOG)
+        await runner.begin()
+        await runner.take(1)
+        newcomer = await submit(engine, job(2, "modest"))
+        with pytest.raises(QueueFullError):
+            await victim
+        assert engine.num_pending == 1
+        runner.open()
+        assert tokens(await newcomer) == [expected_tokens(2)]
+    assert runner.batch_sizes[1:] == [4, 1, 1]
+
+
+async def test_a_pushed_out_stream_fails() -> None:
+    runner = GatedRunner()
+    async with running(runner, max_pending=2) as engine:
+        hog = await submit(engine, HOG)
+        stream = engine.stream(job(FOREVER, "greedy", is_streamed=True))
+        part = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)
+        newcomer = await submit(engine, job(1, "modest"))
+        with pytest.raises(QueueFullError):
+            await part
+        runner.open()
+        await newcomer
+        await cancel(hog)
+
+
+async def test_a_cancelled_caller_frees_its_row_within_a_step() -> None:
     runner = GatedRunner(num_slots=1)
-    engine = make_engine(runner)
-    engine.start()
-    hog = asyncio.create_task(engine.generate([[10**9]], [OPTIONS]))
-    await asyncio.to_thread(runner.is_in_step.wait)
-    hog.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await hog
-    assert engine.num_pending == 0
-    successor = asyncio.create_task(engine.generate([[1]], [OPTIONS]))
-    await asyncio.sleep(0)
-    runner.gate.release(2)  # the step that was under way, and the successor's only one
-    assert (await successor)[0].num_target_tokens == 1
-    await engine.close()
+    async with running(runner) as engine:
+        hog = await submit(engine, HOG)
+        await runner.begin()
+        await cancel(hog)
+        assert engine.num_pending == 0
+        successor = await submit(engine, job(1))
+        runner.gate.release(2)  # the step that was under way, and the successor's only one
+        assert tokens(await successor) == [[]]
+    assert runner.encoded == [FOREVER, 1]
 
 
-@pytest.mark.asyncio
-async def test_a_dead_engine_fails_its_callers(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_a_cancelled_request_ends_what_waits_and_what_runs() -> None:
+    runner = GatedRunner(num_slots=2)
+    async with running(runner) as engine:
+        hog = await submit(engine, *[HOG] * 6)
+        await runner.begin()
+        await runner.take(1)
+        await cancel(hog)
+        successor = await submit(engine, job(5), job(6))
+        assert engine.num_pending == 2
+        runner.open()
+        assert tokens(await successor) == [expected_tokens(5), expected_tokens(6)]
+    assert runner.encoded == [FOREVER, FOREVER, 5, 6]
+
+
+async def test_cancelling_makes_room_in_the_queue() -> None:
+    runner = GatedRunner(num_slots=1)
+    async with running(runner, max_pending=1) as engine:
+        for _ in range(5):
+            await cancel(await submit(engine, HOG))
+        successor = await submit(engine, job(2))
+        runner.open()
+        assert tokens(await successor) == [expected_tokens(2)]
+
+
+async def test_a_result_that_comes_after_its_caller_left_is_dropped() -> None:
+    """The step that is under way ends what the caller has given up."""
+    runner = GatedRunner(num_slots=1)
+    async with running(runner) as engine:
+        caller = await submit(engine, job(1))
+        await runner.begin()
+        await cancel(caller)
+        successor = await submit(engine, job(2))
+        runner.open()
+        assert tokens(await successor) == [expected_tokens(2)]
+        assert engine.num_pending == 0
+
+
+async def test_a_deadline_fails_the_whole_request_and_ends_the_rest() -> None:
+    runner, clock = GatedRunner(num_slots=2), Clock()
+    async with running(runner, clock=clock) as engine:
+        late = await submit(engine, job(FOREVER), job(FOREVER, deadline=5.0), job(3))
+        await runner.begin()
+        clock.now = 6.0
+        runner.open()
+        with pytest.raises(DeadlineError):
+            await late
+        assert engine.num_pending == 0
+        assert tokens(await engine.generate([job(2), job(4)])) == [
+            expected_tokens(2),
+            expected_tokens(4),
+        ]
+
+
+async def test_a_partial_result_is_a_completion() -> None:
+    runner, clock = GatedRunner(num_slots=1), Clock()
+    async with running(runner, clock=clock) as engine:
+        partial = {"deadline": 5.0, "takes_partial": True}
+        late = await submit(engine, job(FOREVER, **partial), job(FOREVER, **partial))
+        await runner.begin()
+        await runner.take(2)
+        clock.now = 6.0
+        runner.open()
+        running_one, waiting_one = await late
+    assert tokens([running_one, waiting_one]) == [[10, 10, 10], []]
+    reasons = {c.hypotheses[0].finish_reason for c in (running_one, waiting_one)}
+    assert reasons == {FinishReason.DEADLINE}
+
+
+async def test_a_stream_yields_tokens_as_they_come_and_then_the_completion() -> None:
+    runner = GatedRunner()
+    async with running(runner) as engine:
+        stream = engine.stream(job(4, is_streamed=True))
+        parts = []
+        for _ in range(3):
+            runner.gate.release()
+            parts.append(await anext(stream))
+        runner.gate.release()
+        parts += [part async for part in stream]
+        assert engine.num_pending == 0
+    assert parts[:-1] == [[token] for token in expected_tokens(4)]
+    assert isinstance(parts[-1], Completion)
+    assert tokens(parts[-1:]) == [expected_tokens(4)]
+
+
+async def test_leaving_a_stream_early_frees_its_row() -> None:
+    runner = GatedRunner(num_slots=1)
+    async with running(runner) as engine:
+        async with aclosing(engine.stream(job(FOREVER, is_streamed=True))) as stream:
+            runner.gate.release()
+            async for _ in stream:
+                break
+        assert engine.num_pending == 0
+        successor = await submit(engine, job(2))
+        runner.open()
+        assert tokens(await successor) == [expected_tokens(2)]
+
+
+async def test_a_stream_out_of_time_fails() -> None:
+    runner, clock = GatedRunner(), Clock()
+    async with running(runner, clock=clock) as engine:
+        stream = engine.stream(job(FOREVER, is_streamed=True, deadline=5.0))
+        runner.gate.release()
+        assert len(await anext(stream)) == 1
+        clock.now = 6.0
+        runner.open()
+        with pytest.raises(DeadlineError):
+            [part async for part in stream]
+
+
+async def test_a_dead_engine_fails_its_callers(caplog: pytest.LogCaptureFixture) -> None:
     runner = FakeRunner()
     runner.fails_at_step = 3
-    engine = make_engine(runner)
-    engine.start()
-    with pytest.raises(UnavailableError, match="the engine has died"):
-        await engine.generate([[50], [60]], [OPTIONS] * 2)
-    await engine.close()
-    assert not engine.is_healthy(stuck_after_s=60)
-    with pytest.raises(UnavailableError):
-        await engine.generate([[1]], [OPTIONS])
+    async with running(runner) as engine:
+        with pytest.raises(UnavailableError, match="the engine has died"):
+            await engine.generate([job(50), job(60)])
+        assert not engine.is_healthy(stuck_after_s=60)
+        with pytest.raises(UnavailableError):
+            await engine.generate([job(1)])
+        assert engine.num_pending == 0
     assert "the runner broke, as this test wants" in caplog.text
 
 
-@pytest.mark.asyncio
+async def test_one_dead_worker_of_several_fails_every_caller(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    healthy, failing = GatedRunner(), GatedRunner()
+    failing.fails_at_step = 0
+    async with running(healthy, failing) as engine:
+        on_healthy = await submit(engine, job(FOREVER))
+        on_failing = await submit(engine, job(FOREVER))
+        stream = engine.stream(job(FOREVER, is_streamed=True))
+        part = asyncio.create_task(anext(stream))
+        await healthy.begin()
+        await failing.begin()
+        assert engine.is_healthy(stuck_after_s=60)
+        failing.gate.release()
+        for call in (on_healthy, on_failing, part):
+            with pytest.raises(UnavailableError, match="the engine has died"):
+                await call
+        assert not engine.is_healthy(stuck_after_s=60)
+        with pytest.raises(UnavailableError):
+            await engine.generate([job(1)])
+    assert "the runner broke, as this test wants" in caplog.text
+
+
 async def test_a_stuck_engine_is_not_healthy_and_an_idle_one_is() -> None:
-    runner = GatedRunner()
-    engine = make_engine(runner)
-    engine.start()
-    await engine.generate([], [])
-    assert engine.is_healthy(stuck_after_s=1e-9)
-    task = asyncio.create_task(engine.generate([[1]], [OPTIONS]))
-    await asyncio.to_thread(runner.is_in_step.wait)
-    assert not engine.is_healthy(stuck_after_s=1e-9)
-    assert engine.is_healthy(stuck_after_s=60)
-    runner.gate.release()
-    await task
-    await engine.close()
+    idle, stuck = GatedRunner(), GatedRunner()
+    async with running(stuck, idle) as engine:
+        assert engine.is_healthy(stuck_after_s=0.0)
+        call = await submit(engine, job(1))
+        await stuck.begin()
+        assert not engine.is_healthy(stuck_after_s=0.0)
+        assert engine.is_healthy(stuck_after_s=60)
+        stuck.gate.release()
+        await call
 
 
-@pytest.mark.asyncio
 async def test_closing_fails_what_is_pending() -> None:
+    runner = GatedRunner(num_slots=2)
+    async with running(runner) as engine:
+        calls = [await submit(engine, job(50), job(50)), await submit(engine, job(1))]
+        calls.append(asyncio.create_task(anext(engine.stream(job(50, is_streamed=True)))))
+        await runner.begin()
+        closing = asyncio.create_task(engine.close())
+        await asyncio.sleep(0)
+        runner.gate.release()
+        await closing
+        for call in calls:
+            with pytest.raises(UnavailableError, match="stopped"):
+                await call
+        assert engine.num_pending == 0
+    assert len(runner.batch_sizes) == 1
+
+
+async def test_closing_keeps_what_the_last_step_finished() -> None:
     runner = GatedRunner()
-    engine = make_engine(runner)
-    engine.start()
-    task = asyncio.create_task(engine.generate([[50]], [OPTIONS]))
-    await asyncio.to_thread(runner.is_in_step.wait)
-    closing = asyncio.create_task(engine.close())
-    await asyncio.sleep(0)
-    runner.gate.release()
-    await closing
-    with pytest.raises(UnavailableError, match="stopped"):
-        await task
+    async with running(runner) as engine:
+        call = await submit(engine, job(1))
+        await runner.begin()
+        closing = asyncio.create_task(engine.close())
+        await asyncio.sleep(0)
+        runner.gate.release()
+        assert tokens(await call) == [[]]
+        await closing
+
+
+async def test_the_worker_with_least_to_do_gets_the_work() -> None:
+    runners = [GatedRunner(), GatedRunner(), GatedRunner()]
+    async with running(*runners) as engine:
+        calls = [await submit(engine, job(length)) for length in (10, 1, 12)]
+        for runner in runners:
+            await runner.begin()
+        runners[1].gate.release()
+        await calls.pop(1)
+        await cancel(await submit(engine, HOG))
+        calls += [await submit(engine, job(20 + i)) for i in range(4)]
+        for runner in runners:
+            runner.open()
+        await asyncio.gather(*calls)
+        assert engine._loads == [0, 0, 0]
+    assert [[n for n in runner.encoded if n != FOREVER] for runner in runners] == [
+        [10, 21],
+        [1, 20, 22],
+        [12, 23],
+    ]
+
+
+async def test_several_workers_give_everybody_their_own_results() -> None:
+    runners = [FakeRunner(num_slots=3) for _ in range(3)]
+    chance = random.Random(4)
+    lengths = [chance.choices(range(1, 40), k=chance.randint(1, 9)) for _ in range(30)]
+    async with running(*runners, max_pending=1000) as engine:
+        assert engine.num_rows == 3
+        calls = [await submit(engine, *(job(n, f"caller {i}") for n in lengths[i]))
+                 for i in range(30)]  # fmt: skip
+        results = await asyncio.gather(*calls)
+        assert engine.num_pending == 0
+    assert [tokens(result) for result in results] == [
+        [expected_tokens(n) for n in request] for request in lengths
+    ]
+    assert all(runner.batch_sizes for runner in runners)
+
+
+async def test_a_sequence_may_use_the_rows_of_the_smallest_worker() -> None:
+    engine = AsyncEngine([Engine(FakeRunner(n), 1, EOS, [0, 1]) for n in (5, 3, 4)], max_pending=1)
+    assert engine.num_rows == 3

@@ -1,17 +1,59 @@
 from __future__ import annotations
 
+import functools
+import itertools
 import random
+from collections import Counter
+from dataclasses import replace
 
-from server.engine.engine import Engine, StepStats
-from server.engine.options import DecodingOptions
-from server.engine.sequence import Job
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.engine.engine import Engine, EngineLimits, StepStats
+from server.engine.hypothesis import FinishReason, Hypothesis
+from server.engine.options import DecodingOptions, Sampling
+from server.engine.pace import MIN_STEPS
+from server.engine.sequence import Job, Priority, Sequence, SequenceStatus
 from tests.server.engine.fake_runner import EOS, FakeRunner, expected_tokens
+from tests.server.engine.jobs import BULK, INTERACTIVE, Clock
+from tests.server.engine.toy_model import NEVER, ToyModel, ToyRunner
 
 OPTIONS = DecodingOptions(max_target_tokens=1000)
+BEAM = replace(OPTIONS, beam_size=4, min_target_tokens=900)
 
 
-def make_engine(runner: FakeRunner) -> Engine:
-    return Engine(runner, bos_id=1, eos_id=EOS, never=[0, 1])
+class TimedRunner(FakeRunner):
+    """Each step takes `step_s` of the clock; encoded sources are kept."""
+
+    def __init__(self, num_slots: int, clock: Clock, step_s: float = 1.0) -> None:
+        super().__init__(num_slots)
+        self.clock, self.step_s = clock, step_s
+        self.encoded: list[list[int]] = []
+
+    def encode(self, sources: list[list[int]], slots: list[int]) -> None:
+        super().encode(sources, slots)
+        self.encoded += sources
+
+    def decode_step(self, tokens: list[int]):
+        self.clock.now += self.step_s
+        return super().decode_step(tokens)
+
+
+def make_engine(runner: FakeRunner, **settings: object) -> Engine:
+    return Engine(runner, bos_id=1, eos_id=EOS, never=[0, 1], **settings)
+
+
+def timed_engine(num_slots: int = 4) -> tuple[Engine, TimedRunner, Clock]:
+    clock = Clock()
+    runner = TimedRunner(num_slots, clock)
+    return make_engine(runner, clock=clock), runner, clock
+
+
+def watch(engine: Engine) -> list[StepStats]:
+    stats: list[StepStats] = []
+    engine.on_step = stats.append
+    return stats
 
 
 def drain(engine: Engine) -> dict[int, list[int]]:
@@ -34,8 +76,7 @@ def test_every_sequence_gets_its_own_tokens_whoever_shares_the_batch() -> None:
 def test_a_full_house_copies_no_cache() -> None:
     runner = FakeRunner(num_slots=4)
     engine = make_engine(runner)
-    stats: list[StepStats] = []
-    engine.on_step = stats.append
+    stats = watch(engine)
     for length in random.Random(2).choices(range(1, 20), k=50):
         engine.add(Job([length], OPTIONS))
     while not stats or stats[-1].num_waiting:
@@ -56,19 +97,361 @@ def test_a_short_sequence_leaves_before_the_long_ones_it_joined() -> None:
 
 
 def test_cancelling_frees_the_slot_for_the_next_step() -> None:
-    runner = FakeRunner(num_slots=1)
-    engine = make_engine(runner)
-    stats: list[StepStats] = []
-    engine.on_step = stats.append
+    engine = make_engine(FakeRunner(num_slots=1))
+    stats = watch(engine)
     hog, successor = engine.add(Job([1000], OPTIONS)), engine.add(Job([2], OPTIONS))
     engine.step()
     assert engine.cancel(hog)
-    assert stats[-1].num_rows_used == 0
+    assert stats[-1] == StepStats(0, 0, num_running=0, num_waiting=1, num_rows_used=0)
     assert set(drain(engine)) == {successor}
     assert not engine.cancel(hog)
+
+
+def test_cancelling_a_beam_frees_all_of_its_rows() -> None:
+    engine = make_engine(FakeRunner(num_slots=4))
+    stats = watch(engine)
+    beam = engine.add(Job([1000], BEAM))
+    for _ in range(3):
+        engine.step()
+    assert stats[-1].num_rows_used == 4
+    assert engine.cancel(beam)
+    assert stats[-1].num_rows_used == 0
+    ids = {engine.add(Job([5], OPTIONS)) for _ in range(4)}
+    engine.step()
+    assert stats[-1].num_rows == 4
+    assert set(drain(engine)) == ids
 
 
 def test_the_limit_of_each_row_is_its_own() -> None:
     engine = make_engine(FakeRunner(num_slots=4))
     ids = {engine.add(Job([30], DecodingOptions(limit))): limit for limit in (1, 5, 9)}
     assert {i: len(tokens) for i, tokens in drain(engine).items()} == ids
+
+
+def test_encoding_before_a_step_keeps_to_the_limit_while_rows_run_on() -> None:
+    engine = make_engine(FakeRunner(num_slots=8), limits=EngineLimits(max_encode_tokens=10))
+    stats = watch(engine)
+    for length in (30, 4, 4, 4, 30):
+        engine.add(Job([100] * length, OPTIONS))
+    for _ in range(5):
+        engine.step()
+    assert [step.num_encoded for step in stats] == [1, 2, 1, 1, 0]
+    assert [step.num_rows for step in stats] == [1, 3, 4, 5, 5]
+
+
+def test_the_urgent_go_first() -> None:
+    engine = make_engine(FakeRunner(num_slots=1))
+    classes = (BULK, Priority.STANDARD, INTERACTIVE)
+    ids = [engine.add(Job([2], OPTIONS, priority)) for priority in classes]
+    assert list(drain(engine)) == ids[::-1]
+
+
+def test_bulk_is_let_past_the_urgent_once_it_is_aged() -> None:
+    clock = Clock()
+    runner = TimedRunner(1, clock)
+    engine = make_engine(runner, limits=EngineLimits(ageing_s=20.0), clock=clock)
+    bulk = engine.add(Job([1], OPTIONS, BULK))
+    ended = []
+    for _ in range(100):
+        engine.add(Job([1], OPTIONS, INTERACTIVE))
+        ended += [sequence.sequence_id for sequence in engine.step().ended]
+    assert ended.index(bulk) in range(20, 28)
+
+
+def test_a_deadline_takes_a_waiting_sequence_out() -> None:
+    engine, runner, _ = timed_engine(num_slots=1)
+    hog, late = engine.add(Job([30], OPTIONS)), engine.add(Job([5], OPTIONS, deadline=4.0))
+    ended = [engine.step().ended for _ in range(5)]
+    assert ended[:4] == [[], [], [], []]
+    assert [(s.sequence_id, s.status) for s in ended[4]] == [(late, SequenceStatus.EXPIRED)]
+    assert set(drain(engine)) == {hog}
+    assert runner.encoded == [[30]]
+
+
+@pytest.mark.parametrize("options", [OPTIONS, BEAM])
+def test_a_deadline_frees_the_rows_for_the_very_next_step(options: DecodingOptions) -> None:
+    engine, runner, _ = timed_engine()
+    late = engine.add(Job([900], options, deadline=3.0))
+    successors = {engine.add(Job([8], OPTIONS)) for _ in range(4)}
+    for _ in range(3):
+        engine.step()
+    (expired,) = engine.step().ended
+    assert (expired.sequence_id, expired.status) == (late, SequenceStatus.EXPIRED)
+    assert expired.hypotheses == []
+    assert runner.batch_sizes[-1] == 4
+    assert set(drain(engine)) == successors
+
+
+def test_a_deadline_that_is_never_reached_changes_nothing() -> None:
+    engine, _, _ = timed_engine()
+    sequence_id = engine.add(Job([5], OPTIONS, deadline=5.0))
+    assert drain(engine) == {sequence_id: expected_tokens(5)}
+    assert not engine.cancel(sequence_id)
+
+
+@pytest.mark.parametrize("options", [OPTIONS, BEAM, replace(OPTIONS, num_alternatives=3)])
+def test_a_partial_result_of_what_still_waits_is_empty(options: DecodingOptions) -> None:
+    engine, runner, _ = timed_engine(num_slots=4)
+    engine.add(Job([30], BEAM))
+    engine.add(Job([5], options, deadline=3.0, takes_partial=True))
+    (sequence,) = [s for _ in range(4) for s in engine.step().ended]
+    assert runner.encoded == [[30]]
+    assert sequence.status is SequenceStatus.FINISHED
+    assert [h.tokens for h in sequence.hypotheses] == [[]]
+    assert sequence.hypotheses[0].finish_reason is FinishReason.DEADLINE
+
+
+@pytest.mark.parametrize("options", [OPTIONS, BEAM])
+def test_a_partial_result_is_the_best_so_far(options: DecodingOptions) -> None:
+    engine, _, _ = timed_engine()
+    engine.add(Job([30], options, deadline=6.0, takes_partial=True))
+    (sequence,) = [s for _ in range(7) for s in engine.step().ended]
+    assert sequence.status is SequenceStatus.FINISHED
+    assert sequence.token_ids == expected_tokens(30)[:6]
+    assert sequence.hypotheses[0].finish_reason is FinishReason.DEADLINE
+    assert not engine.has_work
+
+
+def test_a_partial_result_of_samples_has_them_all() -> None:
+    engine, _, _ = timed_engine()
+    options = replace(OPTIONS, num_hypotheses=3, sampling=Sampling(seed=5, top_k=1))
+    engine.add(Job([30], options, deadline=6.0, takes_partial=True))
+    (sequence,) = [s for _ in range(7) for s in engine.step().ended]
+    assert [len(h.tokens) for h in sequence.hypotheses] == [6, 6, 6]
+
+
+def paced_engine() -> tuple[Engine, TimedRunner, Clock]:
+    """An engine that has seen enough to know that a step takes a second, a token of source one."""
+    engine, runner, clock = timed_engine()
+    for _ in range(MIN_STEPS):
+        engine.add(Job([1], OPTIONS))
+        engine.step()
+    runner.encoded.clear()
+    return engine, runner, clock
+
+
+def test_a_hopeless_job_is_refused_at_once() -> None:
+    engine, runner, clock = paced_engine()
+    hopeless = engine.add(Job([9] * 100, OPTIONS, deadline=clock.now + 40))
+    assert engine.has_work
+    (refused,) = engine.step().ended
+    assert (refused.sequence_id, refused.status) == (hopeless, SequenceStatus.EXPIRED)
+    assert runner.encoded == []
+    assert not engine.has_work
+    assert not engine.cancel(hopeless)
+    engine.add(Job([9] * 100, OPTIONS, deadline=clock.now + 60))
+    assert [sequence.token_ids for sequence in engine.step().ended] == []
+
+
+def test_whether_a_job_is_hopeless_depends_on_who_goes_before_it() -> None:
+    engine, _, clock = paced_engine()
+    for i in range(40):
+        engine.add(Job([500], OPTIONS, caller=f"caller {i}"))
+    deadline = clock.now + 8
+    standard = engine.add(Job([9], OPTIONS, deadline=deadline))
+    engine.add(Job([9], OPTIONS, INTERACTIVE, deadline=deadline))
+    assert [sequence.sequence_id for sequence in engine.step().ended] == [standard]
+
+
+def test_one_callers_backlog_makes_nobody_elses_job_hopeless() -> None:
+    engine, _, clock = paced_engine()
+    for _ in range(1000):
+        engine.add(Job([2], OPTIONS, caller="flood"))
+    for caller in ("single", "flood"):
+        engine.add(Job([3], OPTIONS, caller=caller, deadline=clock.now + 20))
+    refused, *_ = engine.step().ended
+    assert (refused.status, refused.job.caller) == (SequenceStatus.EXPIRED, "flood")
+    ended = [sequence for _ in range(6) for sequence in engine.step().ended]
+    assert "single" in {sequence.job.caller for sequence in ended}
+
+
+def test_who_takes_a_partial_result_is_not_refused_before_the_deadline() -> None:
+    engine, _, clock = paced_engine()
+    engine.add(Job([40] * 100, OPTIONS, deadline=clock.now + 5, takes_partial=True))
+    (sequence,) = [s for _ in range(6) for s in engine.step().ended]
+    assert sequence.token_ids == expected_tokens(40)[:5]
+    engine.add(Job([40], OPTIONS, deadline=clock.now, takes_partial=True))
+    assert [s.token_ids for s in engine.step().ended] == [[]]
+
+
+def test_deadlines_of_what_has_ended_are_forgotten() -> None:
+    engine = make_engine(FakeRunner())
+    for _ in range(2000):
+        engine.add(Job([1], OPTIONS, deadline=1e12))
+        engine.cancel(engine.add(Job([1], OPTIONS, deadline=1e12)))
+        engine.step()
+    assert len(engine._deadlines) < 500
+
+
+def test_gauges_fall_to_nothing_when_the_last_one_expires() -> None:
+    engine, _, _ = timed_engine()
+    stats = watch(engine)
+    engine.add(Job([30], BEAM, deadline=3.0))
+    for _ in range(4):
+        engine.step()
+    assert stats[-2].num_rows_used == 4
+    assert stats[-1] == StepStats(0, 0, num_running=0, num_waiting=0, num_rows_used=0)
+
+
+def test_streams_hand_out_every_token_once() -> None:
+    engine = make_engine(FakeRunner(num_slots=2))
+    jobs = [Job([length], OPTIONS, is_streamed=True) for length in (5, 9, 3)]
+    streamed: dict[int, list[int]] = {engine.add(job): [] for job in jobs}
+    silent = engine.add(Job([7], OPTIONS))
+    results = {}
+    while engine.has_work:
+        result = engine.step()
+        for sequence_id, tokens in result.streamed:
+            streamed[sequence_id] += tokens
+        results |= {sequence.sequence_id: sequence.token_ids for sequence in result.ended}
+    assert silent not in streamed
+    assert streamed == {i: results[i] for i in streamed}
+
+
+# What follows throws everything at once at the engine, over a model that tells rows apart.
+
+MODEL = ToyModel(vocabulary_size=20, eos_bias=1.0)
+KINDS = {
+    "greedy": DecodingOptions(12),
+    "beam": DecodingOptions(12, beam_size=3, num_hypotheses=2),
+    "wide beam": DecodingOptions(12, beam_size=16),
+    "samples": DecodingOptions(12, num_hypotheses=4, sampling=Sampling(seed=1, temperature=2.0)),
+    "alternatives": DecodingOptions(12, num_alternatives=5, min_target_tokens=2),
+    "prefixed": DecodingOptions(12, beam_size=2, prefix=(7, 8)),
+}
+JOBS = st.builds(
+    Job,
+    source=st.lists(st.integers(3, 5), min_size=1, max_size=9),
+    options=st.sampled_from(list(KINDS.values())),
+    priority=st.sampled_from(Priority),
+    caller=st.sampled_from("abc"),
+    deadline=st.one_of(st.just(float("inf")), st.integers(1, 30).map(float)),
+    takes_partial=st.booleans(),
+)
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), JOBS),
+        st.tuples(st.just("cancel"), st.integers(0, 30)),
+        st.tuples(st.just("step"), st.integers(1, 6)),
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+def describe(hypotheses: list[Hypothesis]) -> list[tuple]:
+    return [(tuple(h.tokens), repr(h.log_probability), h.finish_reason) for h in hypotheses]
+
+
+@functools.cache
+def decoded_alone(source: tuple[int, ...], options: DecodingOptions) -> list[tuple]:
+    engine = Engine(ToyRunner(MODEL, 16), 1, EOS, NEVER)
+    engine.add(Job(list(source), options))
+    ended: list[Sequence] = []
+    while engine.has_work:
+        ended += engine.step().ended
+    return describe(ended[0].hypotheses)
+
+
+class Crowd:
+    """An engine under adversarial load, and what must come of it."""
+
+    def __init__(self, num_slots: int) -> None:
+        self.clock, self.num_slots = Clock(), num_slots
+        limits = EngineLimits(max_encode_tokens=12, ageing_s=3.0)
+        self.engine = Engine(ToyRunner(MODEL, num_slots), 1, EOS, NEVER, limits, self.clock)
+        self.engine.on_step = self.check_rows
+        self.live: dict[int, Job] = {}
+        self.streamed: dict[int, list[int]] = {}
+        self.stats: StepStats | None = None
+
+    def check_rows(self, stats: StepStats) -> None:
+        self.stats = stats
+        assert max(stats.num_rows, stats.num_rows_used) <= self.num_slots
+        assert stats.num_rows_used >= stats.num_running
+
+    def add(self, job: Job) -> None:
+        if job.options.num_rows > self.num_slots:
+            job = replace(job, options=KINDS["greedy"])
+        is_streamed = job.options in (KINDS["greedy"], KINDS["beam"])
+        job = replace(job, deadline=self.clock.now + job.deadline, is_streamed=is_streamed)
+        sequence_id = self.engine.add(job)
+        assert sequence_id not in self.live
+        self.live[sequence_id], self.streamed[sequence_id] = job, []
+
+    def cancel(self, sequence_id: int) -> None:
+        is_live = sequence_id in self.live
+        assert self.engine.cancel(sequence_id) is is_live
+        self.live.pop(sequence_id, None)
+
+    def step(self, count: int) -> None:
+        for _ in range(count):
+            result = self.engine.step()
+            for sequence_id, tokens in result.streamed:
+                assert tokens
+                assert sequence_id in self.live
+                self.streamed[sequence_id] += tokens
+            for sequence in result.ended:
+                self.check_end(sequence)
+            assert all(job.deadline > self.clock.now for job in self.live.values())
+            self.clock.now += 1.0
+
+    def check_end(self, sequence: Sequence) -> None:
+        job = self.live.pop(sequence.sequence_id)
+        assert sequence.num_reserved == 0
+        if job.deadline > self.clock.now:
+            alone = decoded_alone(tuple(job.source), job.options)
+            assert describe(sequence.hypotheses) == alone
+        elif not job.takes_partial:
+            assert (sequence.status, sequence.hypotheses) == (SequenceStatus.EXPIRED, [])
+            return
+        assert sequence.status is SequenceStatus.FINISHED
+        assert 1 <= len(sequence.hypotheses) <= job.options.num_rows
+        assert all(row.slot == -1 for row in sequence.hypotheses)
+        if job.is_streamed:
+            streamed = self.streamed[sequence.sequence_id]
+            assert sequence.token_ids[: len(streamed)] == streamed
+        if job.options == KINDS["greedy"]:
+            whole = decoded_alone(tuple(job.source), job.options)[0][0]
+            assert whole[: len(sequence.token_ids)] == tuple(sequence.token_ids)
+
+
+@settings(max_examples=60)
+@given(events=EVENTS, num_slots=st.sampled_from([1, 3, 5, 8, 16, 20]))
+def test_everybody_gets_what_they_get_alone_or_runs_out_of_time(
+    events: list[tuple], num_slots: int
+) -> None:
+    crowd = Crowd(num_slots)
+    for name, argument in events:
+        getattr(crowd, name)(argument)
+    for _ in itertools.takewhile(lambda _: crowd.engine.has_work, range(1000)):
+        crowd.step(1)
+    assert crowd.live == {}
+    assert not crowd.engine.has_work
+    if crowd.stats is not None:
+        assert crowd.stats == replace(crowd.stats, num_running=0, num_waiting=0, num_rows_used=0)
+
+
+def test_the_crowd_meets_every_kind_of_end() -> None:
+    """The property above is worth something only if its cases occur."""
+    chance, reasons = random.Random(0), Counter()
+    for _ in range(30):
+        crowd = Crowd(5)
+        check_end = crowd.check_end
+
+        def count(sequence: Sequence, check_end=check_end) -> None:
+            check_end(sequence)
+            reasons[sequence.status] += 1
+            reasons.update(h.finish_reason for h in sequence.hypotheses)
+
+        crowd.check_end = count
+        for _ in range(12):
+            deadline, takes_partial = chance.choice([5.0, 30.0, 1e9]), chance.random() < 0.5
+            source = chance.choices(range(3, 6), k=4)
+            options = chance.choice(list(KINDS.values()))
+            crowd.add(Job(source, options, deadline=deadline, takes_partial=takes_partial))
+            crowd.step(1)
+        while crowd.live:
+            crowd.step(1)
+    assert min(reasons[end] for end in (*SequenceStatus, *FinishReason) if end in reasons) >= 5
+    assert {SequenceStatus.EXPIRED, FinishReason.DEADLINE, FinishReason.STOP} <= set(reasons)

@@ -1,7 +1,8 @@
-"""A real server in this process, on a free port, over the tiny package."""
+"""Real servers in this process, on free ports, over the tiny package and the bundled one."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,10 +12,21 @@ from attendant_protos.v1 import translation_pb2_grpc
 
 from server.config import ServerConfig
 from server.rpc.app import App, running
+from tests.server.rpc.calls import Server
+
+BUNDLED = Path(__file__).resolve().parents[3] / "models" / "multi30k" / "1"
 
 
 def config_for(package: Path, **options: object) -> ServerConfig:
     return ServerConfig(models=package.parent.parent, port=0, drain_delay_s=0.0, **options)
+
+
+@contextlib.asynccontextmanager
+async def serving(config: ServerConfig) -> AsyncIterator[Server]:
+    """A server and a stub, inside the block."""
+    async with running(config) as app:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+            yield Server(app, translation_pb2_grpc.TranslationServiceStub(channel))
 
 
 @pytest_asyncio.fixture
@@ -33,3 +45,17 @@ async def channel(app: App) -> AsyncIterator[grpc.aio.Channel]:
 @pytest_asyncio.fixture
 async def stub(channel: grpc.aio.Channel) -> translation_pb2_grpc.TranslationServiceStub:
     return translation_pb2_grpc.TranslationServiceStub(channel)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def captions() -> AsyncIterator[Server]:
+    """The bundled model, for the tests of one file."""
+    async with serving(config_for(BUNDLED, num_slots=16)) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def numbers(numbers_package: Path) -> AsyncIterator[Server]:
+    """The tiny model, for the tests of one file."""
+    async with serving(config_for(numbers_package, num_slots=8, max_texts=16)) as server:
+        yield server

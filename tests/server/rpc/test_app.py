@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from server.config import ServerConfig
 from server.errors import ConfigError, PackageError
 from server.rpc.app import App, running
+from tests.server.rpc.calls import engine_of, metric, until
 from tests.server.rpc.conftest import config_for
 
 pytestmark = pytest.mark.asyncio
@@ -30,20 +31,6 @@ LONG = "nine thousand, nine hundred and ninety-nine"
 
 def request(text: str = LONG, count: int = 1) -> pb.TranslateRequest:
     return pb.TranslateRequest(source_language="en", target_language="de", texts=[text] * count)
-
-
-def metric(app: App, name: str) -> float:
-    value = app.metrics.registry.get_sample_value(name, {"model": "numbers"})
-    assert value is not None
-    return value
-
-
-async def until(is_met: Callable[[], bool]) -> None:
-    """Yields to the loop until `is_met`, or fails after five seconds."""
-    deadline = time.monotonic() + 5
-    while not is_met():
-        assert time.monotonic() < deadline, "it did not happen"
-        await asyncio.sleep(0)
 
 
 async def health_of(channel: grpc.aio.Channel, service: str = "") -> int:
@@ -108,13 +95,9 @@ async def test_reflection_describes_the_api_to_its_standard_client(
     for serialised in described.file_descriptor_response.file_descriptor_proto:
         pool.AddSerializedFile(serialised)
     method = pool.FindServiceByName("attendant.v1.TranslationService").methods_by_name["Translate"]
-    assert [field.name for field in method.input_type.fields] == [
-        "model",
-        "source_language",
-        "target_language",
-        "texts",
-        "options",
-    ]
+    fields = [field.name for field in method.input_type.fields]
+    assert fields[:5] == ["model", "source_language", "target_language", "texts", "options"]
+    assert fields == [field.name for field in pb.TranslateRequest.DESCRIPTOR.fields]
 
 
 async def test_a_storm_of_cancellations_leaves_no_slot_in_use(
@@ -150,13 +133,13 @@ async def test_a_short_sentence_overtakes_the_long_ones_that_run(
 ) -> None:
     stub = TranslationServiceStub(channel)
     (model,) = app.registry.all()
-    step = model.engine._engine.step
+    step = engine_of(app).step
 
     def slow_step() -> object:
         time.sleep(0.02)  # a larger model: this one would be done before the short call is sent
         return step()
 
-    monkeypatch.setattr(model.engine._engine, "step", slow_step)
+    monkeypatch.setattr(engine_of(app), "step", slow_step)
     order: list[str] = []
 
     async def call(name: str, message: pb.TranslateRequest) -> None:
@@ -226,12 +209,10 @@ async def test_a_draining_server_says_not_serving_before_it_refuses(numbers_pack
 async def test_a_dead_engine_turns_health_off(
     app: App, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (model,) = app.registry.all()
-
     def break_down() -> None:
         raise RuntimeError("broken, as this test wants")
 
-    monkeypatch.setattr(model.engine._engine, "step", break_down)
+    monkeypatch.setattr(engine_of(app), "step", break_down)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await TranslationServiceStub(channel).Translate(request())
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -253,9 +234,8 @@ async def test_a_stuck_engine_turns_health_off_until_it_moves_again(
             await asyncio.sleep(0.01)
 
     async with running(config_for(numbers_package, stuck_after_s=0.2)) as app:
-        (model,) = app.registry.all()
-        step = model.engine._engine.step
-        monkeypatch.setattr(model.engine._engine, "step", lambda: (release.wait(), step())[1])
+        step = engine_of(app).step
+        monkeypatch.setattr(engine_of(app), "step", lambda: (release.wait(), step())[1])
         async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
             call = asyncio.ensure_future(TranslationServiceStub(channel).Translate(request()))
             await until_health_is(channel, NOT_SERVING)

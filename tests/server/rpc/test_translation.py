@@ -12,22 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.rpc.app import App
+from tests.server.rpc.calls import refusal, request, stream_request
 
 pytestmark = pytest.mark.asyncio
 
 LONG = "nine thousand, nine hundred and ninety-nine"
+COUNTS = ("max_target_tokens", "min_target_tokens", "beam_size", "num_hypotheses")
+COUNTS += ("num_alternatives", "no_repeat_ngram_size", "loop_guard")
+NUMBERS = ("max_length_ratio", "min_length_ratio", "length_penalty", "patience")
+NUMBERS += ("repetition_penalty",)
 METHOD = "/attendant.v1.TranslationService/Translate"
-
-
-def request(*texts: str, **fields: object) -> pb.TranslateRequest:
-    values = {"source_language": "en", "target_language": "de", **fields}
-    return pb.TranslateRequest(texts=texts, **values)
-
-
-async def refused(call: grpc.aio.UnaryUnaryCall) -> tuple[grpc.StatusCode, str]:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return caught.value.code(), caught.value.details() or ""
 
 
 async def test_texts_come_back_translated_in_the_order_asked(stub: TranslationServiceStub) -> None:
@@ -70,7 +64,7 @@ async def test_the_limit_of_tokens_is_kept_and_told(stub: TranslationServiceStub
 async def test_what_does_not_exist_is_not_found(
     stub: TranslationServiceStub, bad: pb.TranslateRequest, message: str
 ) -> None:
-    code, details = await refused(stub.Translate(bad))
+    code, details = await refusal(stub.Translate(bad))
     assert code is grpc.StatusCode.NOT_FOUND
     assert message in details
 
@@ -85,7 +79,7 @@ async def test_what_does_not_exist_is_not_found(
         (request("a\x7f"), "texts[0]: control character U+007F"),
         (
             request("a", options=pb.DecodingOptions(max_target_tokens=0)),
-            "options.max_target_tokens: it is 0, model numbers takes 1 to 64",
+            "options.max_target_tokens: it is 0, 1 to 64 is allowed",
         ),
         (
             request("a", options=pb.DecodingOptions(max_target_tokens=65)),
@@ -97,20 +91,20 @@ async def test_a_bad_request_is_refused_by_field_while_others_finish(
     stub: TranslationServiceStub, bad: pb.TranslateRequest, message: str
 ) -> None:
     others = [asyncio.ensure_future(stub.Translate(request("eleven"))) for _ in range(4)]
-    code, details = await refused(stub.Translate(bad))
+    code, details = await refusal(stub.Translate(bad))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert message in details
     assert len({(await other).translations[0].text for other in others}) == 1
 
 
 async def test_bytes_that_are_no_protobuf_are_refused(channel: grpc.aio.Channel) -> None:
-    code, details = await refused(channel.unary_unary(METHOD)(b"\xff\xff\xff\xff"))
+    code, details = await refusal(channel.unary_unary(METHOD)(b"\xff\xff\xff\xff"))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert details == "request: these bytes are no TranslateRequest"
 
 
 async def test_past_the_transports_limit_grpc_itself_refuses(stub: TranslationServiceStub) -> None:
-    code, _ = await refused(stub.Translate(request("a" * 5_000_000)))
+    code, _ = await refusal(stub.Translate(request("a" * 5_000_000)))
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -134,33 +128,140 @@ async def test_a_bug_leaves_as_internal_with_a_fixed_text(
         raise RuntimeError("a secret of the server")
 
     monkeypatch.setattr(app.registry, "get", explode)
-    code, details = await refused(stub.Translate(request("seven")))
+    code, details = await refusal(stub.Translate(request("seven")))
     assert code is grpc.StatusCode.INTERNAL
     assert details == "internal error; the server's log has the details"
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+def some(strategy: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """A value now and then: most options of most requests are left out."""
+    return st.none() | st.none() | strategy
+
+
+counts = st.integers(0, 20) | st.integers(0, 2**32 - 1)
+numbers = st.floats(-2, 3, width=32) | st.floats(width=32)
+enums = st.integers(0, 3) | st.integers(-(2**31), 2**31 - 1)
+sampling = st.builds(
+    pb.Sampling,
+    temperature=some(numbers),
+    top_k=some(counts),
+    top_p=some(numbers),
+    seed=some(st.integers(0, 2**64 - 1)),
 )
-@given(data=st.data())
-async def test_any_request_gets_an_answer_or_a_named_refusal(
-    stub: TranslationServiceStub, data: st.DataObject
-) -> None:
-    language = st.sampled_from(["en", "de", "", "xx"])
-    generated = pb.TranslateRequest(
-        texts=data.draw(st.lists(st.text(max_size=60), max_size=5)),
-        source_language=data.draw(language),
-        target_language=data.draw(language),
-        model=data.draw(st.sampled_from(["", "numbers", "other"])),
-        options=pb.DecodingOptions(
-            max_target_tokens=data.draw(st.none() | st.integers(0, 2**32 - 1))
-        ),
+decoding_options = st.builds(
+    pb.DecodingOptions,
+    **{name: some(counts) for name in COUNTS},
+    **{name: some(numbers) for name in NUMBERS},
+    early_stopping=enums,
+    sampling=some(sampling),
+    suppressed_tokens=st.lists(st.sampled_from(["ein", "\u2581", "e", "</s>", "und"]), max_size=3),
+)
+languages = st.sampled_from(["en", "en", "en", "de", "xx"])
+common = {
+    "source_language": languages,
+    "target_language": st.sampled_from(["de", "de", "de", "en", ""]),
+    "model": st.sampled_from(["", "numbers", "numbers", "other"]),
+    "options": decoding_options,
+    "priority": enums,
+    "output": st.builds(pb.OutputOptions, scores=st.booleans(), alignment=st.booleans()),
+    "partial_at_deadline": st.booleans(),
+}
+texts = st.text(max_size=40) | st.sampled_from(["six", "one hundred and two", LONG])
+FUZZ = settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+ALLOWED = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
+
+
+@FUZZ
+@given(
+    asked=st.builds(
+        pb.TranslateRequest,
+        texts=st.lists(texts, max_size=3),
+        target_prefixes=some(st.lists(st.text(max_size=10), max_size=3)),
+        **common,
     )
-    allowed = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
+)
+async def test_any_request_gets_an_answer_or_a_named_refusal(
+    stub: TranslationServiceStub, asked: pb.TranslateRequest
+) -> None:
     try:
-        response = await stub.Translate(generated, timeout=20)
+        response = await stub.Translate(asked, timeout=20)
     except grpc.aio.AioRpcError as error:
-        if error.code() not in allowed:
-            raise
+        assert error.code() in ALLOWED, error.details()
     else:
-        assert len(response.translations) == len(generated.texts)
+        assert len(response.translations) == len(asked.texts)
+
+
+# Options that go together, most of them in range.
+searches = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries(
+        {"beam_size": st.integers(2, 8)},
+        optional={
+            "num_hypotheses": st.integers(1, 2),
+            "length_penalty": st.floats(-2, 3, width=32),
+            "early_stopping": st.integers(0, 3),
+        },
+    ),
+    st.fixed_dictionaries(
+        {
+            "sampling": st.builds(
+                pb.Sampling,
+                temperature=some(st.floats(0.5, 50, width=32)),
+                top_k=some(st.integers(0, 200)),
+                top_p=some(st.floats(0.125, 1, width=32)),
+                seed=st.integers(0, 2**64 - 1),
+            )
+        }
+    ),
+)
+constraints = st.fixed_dictionaries(
+    {},
+    optional={
+        "max_target_tokens": st.integers(15, 64),
+        "min_target_tokens": st.integers(0, 20),
+        "min_length_ratio": st.floats(0, 3, width=32),
+        "no_repeat_ngram_size": st.integers(0, 4),
+        "repetition_penalty": st.floats(0.5, 20, width=32),
+        "loop_guard": st.integers(2, 5),
+        "suppressed_tokens": st.lists(st.sampled_from(["\u2581", "e", "und", "zig"]), max_size=3),
+    },
+)
+
+
+@FUZZ
+@given(
+    text=st.sampled_from(["six", "one hundred and two", LONG, "zzz"]),
+    prefix=st.sampled_from(["", "", "ein", "sechs", "neun tausend", "zq"]),
+    search=searches,
+    constraint=constraints,
+    output=st.builds(pb.OutputOptions, scores=st.booleans(), alignment=st.booleans()),
+)
+async def test_a_sensible_request_is_answered_alike_by_both_calls(
+    stub: TranslationServiceStub,
+    text: str,
+    prefix: str,
+    search: dict[str, object],
+    constraint: dict[str, object],
+    output: pb.OutputOptions,
+) -> None:
+    options = pb.DecodingOptions(**search, **constraint)
+    asked = request(text, options=options, output=output, target_prefixes=[prefix])
+    streamed = stream_request(text, options=options, output=output, target_prefix=prefix)
+    try:
+        answer = (await stub.Translate(asked, timeout=20)).translations[0]
+    except grpc.aio.AioRpcError as error:
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT, error.details()
+        code, details = await refusal(stub.TranslateStream(streamed))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert details.partition(":")[2] == (error.details() or "").partition(":")[2]
+        return
+    messages = [message async for message in stub.TranslateStream(streamed, timeout=20)]
+    assert "".join(message.text for message in messages) == answer.text
+    assert messages[-1].translation == answer
+    for hypothesis in answer.hypotheses:
+        assert bool(hypothesis.tokens) == output.scores
+        assert bool(hypothesis.alignment.source_tokens) == output.alignment
+        assert (hypothesis.log_probability <= 0) or not hypothesis.HasField("log_probability")
+        assert not {token.piece for token in hypothesis.tokens} & {"<pad>", "<s>"}

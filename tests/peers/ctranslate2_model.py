@@ -1,0 +1,244 @@
+"""Our checkpoints as CTranslate2 models, and CTranslate2's search on token ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import ctranslate2
+import numpy as np
+import sentencepiece
+import torch
+from ctranslate2.specs import common_spec, transformer_spec
+from torch import Tensor, nn
+
+from tests.peers import PeerHypothesis
+from training.checkpoint import load_model
+from training.config import UNK_ID
+from training.model import (
+    DecoderLayer,
+    EncoderLayer,
+    FeedForward,
+    LearnedPositionalEncoding,
+    MultiHeadAttention,
+    PositionalEncoding,
+    Transformer,
+)
+
+
+@dataclass(frozen=True)
+class CTranslate2Options:
+    """Arguments of `translate_batch`. Lengths count a forced prefix; only the maximum counts the
+    end of sentence.
+    """
+
+    max_decoding_length: int
+    min_decoding_length: int = 0
+    """CTranslate2's own default is 1, which forbids an empty translation."""
+    beam_size: int = 1
+    patience: float = 1.0
+    num_hypotheses: int = 1
+    length_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    repetition_penalty: float = 1.0
+    return_attention: bool = False
+    counts_end: bool = True
+    """Whether scores are divided by a length that counts the end of sentence (`return_end_token`);
+    CTranslate2's own default does not."""
+
+
+def convert(checkpoint: Path, folder: Path, alignment_layer: int = -1) -> Path:
+    """Writes the model in `checkpoint`, whose tokenizer.model lies beside it, into the new
+    `folder`; returns `folder`.
+    """
+    processor = sentencepiece.SentencePieceProcessor(
+        model_file=str(checkpoint.with_name("tokenizer.model"))
+    )
+    pieces = [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
+    return convert_model(load_model(checkpoint)[0], pieces, folder, alignment_layer)
+
+
+def convert_model(
+    model: Transformer, pieces: Sequence[str], folder: Path, alignment_layer: int = -1
+) -> Path:
+    """Writes `model`, whose vocabulary is `pieces`, into the new `folder`; returns `folder`.
+
+    Attention asked for is the mean over all heads of decoder layer `alignment_layer`.
+    """
+    config = model.config
+    spec = transformer_spec.TransformerSpec.from_config(
+        (config.num_encoder_layers, config.num_decoder_layers),
+        config.num_heads,
+        pre_norm=config.norm == "pre",
+        activation=common_spec.Activation.RELU,
+        alignment_layer=alignment_layer,
+        alignment_heads=0,  # all of them
+    )
+    _set_encoder(spec.encoder, model)
+    _set_decoder(spec.decoder, model)
+    spec.config.layer_norm_epsilon = 1e-5
+    spec.config.unk_token = pieces[UNK_ID]
+    spec.config.bos_token = pieces[config.bos_id]
+    spec.config.eos_token = pieces[config.eos_id]
+    spec.config.decoder_start_token = pieces[config.bos_id]
+    spec.register_source_vocabulary(list(pieces))
+    spec.register_target_vocabulary(list(pieces))
+    spec.validate()
+    spec.optimize(quantization="float32")
+    folder.mkdir(parents=True)
+    spec.save(str(folder))
+    return folder
+
+
+class CTranslate2Model:
+    """A converted model, on one thread."""
+
+    def __init__(self, folder: Path, pad_id: int = 0, bos_id: int = 1) -> None:
+        self.translator = ctranslate2.Translator(
+            str(folder), device="cpu", compute_type="float32", inter_threads=1, intra_threads=1
+        )
+        self.pieces: list[str] = json.loads((folder / "shared_vocabulary.json").read_text("utf-8"))
+        self._ids = {piece: i for i, piece in enumerate(self.pieces)}
+        self._suppressed = [[self.pieces[pad_id]], [self.pieces[bos_id]]]
+
+    def translate(
+        self,
+        sources: Sequence[Sequence[int]],
+        options: CTranslate2Options,
+        prefixes: Sequence[Sequence[int]] | None = None,
+    ) -> list[list[PeerHypothesis]]:
+        """The best translations of each of `sources`, each after its own forced prefix. Padding
+        and the start token are never chosen.
+
+        All share one batch, unless attention is asked for: in a batch, CTranslate2 4.8.5 takes the
+        first token's attention in beam search from another sentence.
+        """
+        prefixes = prefixes or [()] * len(sources)
+        results = self.translator.translate_batch(
+            self._spell(sources),
+            target_prefix=self._spell(prefixes),
+            max_batch_size=1 if options.return_attention else 0,
+            beam_size=options.beam_size,
+            patience=options.patience,
+            num_hypotheses=options.num_hypotheses,
+            length_penalty=options.length_penalty,
+            repetition_penalty=options.repetition_penalty,
+            no_repeat_ngram_size=options.no_repeat_ngram_size,
+            suppress_sequences=self._suppressed,
+            return_end_token=options.counts_end,
+            max_decoding_length=options.max_decoding_length,
+            min_decoding_length=options.min_decoding_length,
+            return_scores=True,
+            return_attention=options.return_attention,
+        )
+        return [
+            self._hypotheses(result, len(prefix))
+            for result, prefix in zip(results, prefixes, strict=True)
+        ]
+
+    def log_probs(
+        self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+    ) -> list[list[float]]:
+        """Of each token of `targets` after those before it, and of the end of sentence at last,
+        over the whole vocabulary.
+        """
+        results = self.translator.score_batch(self._spell(sources), self._spell(targets))
+        return [list(result.log_probs) for result in results]
+
+    def _spell(self, rows: Sequence[Sequence[int]]) -> list[list[str]]:
+        return [[self.pieces[i] for i in row] for row in rows]
+
+    def _hypotheses(
+        self, result: ctranslate2.TranslationResult, num_forced: int
+    ) -> list[PeerHypothesis]:
+        attentions = result.attention or [[]] * len(result.hypotheses)
+        return [
+            PeerHypothesis(
+                tuple(self._ids[piece] for piece in pieces[num_forced:]),
+                score,
+                tuple(tuple(row) for row in attention[num_forced:]),
+            )
+            for pieces, score, attention in zip(
+                result.hypotheses, result.scores, attentions, strict=True
+            )
+        ]
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().float().numpy()
+
+
+def _set_encoder(spec: transformer_spec.TransformerEncoderSpec, model: Transformer) -> None:
+    spec.embeddings[0].weight = _array(model.embedding.words.weight)
+    spec.scale_embeddings = True
+    _set_positions(spec.position_encodings, model)
+    for layer_spec, layer in zip(spec.layer, model.encoder_layers, strict=True):
+        layer = cast(EncoderLayer, layer)
+        _set_self_attention(layer_spec.self_attention, layer.self_attention)
+        _set_norm(layer_spec.self_attention.layer_norm, layer.self_attention_norm.norm)
+        _set_feed_forward(layer_spec.ffn, layer.feed_forward, layer.feed_forward_norm.norm)
+    if model.config.norm == "pre":
+        _set_norm(spec.layer_norm, cast(nn.LayerNorm, model.encoder_norm))
+
+
+def _set_decoder(spec: transformer_spec.TransformerDecoderSpec, model: Transformer) -> None:
+    spec.embeddings.weight = _array(model.embedding.words.weight)
+    spec.scale_embeddings = True
+    spec.start_from_zero_embedding = False
+    _set_positions(spec.position_encodings, model)
+    for layer_spec, layer in zip(spec.layer, model.decoder_layers, strict=True):
+        layer = cast(DecoderLayer, layer)
+        _set_self_attention(layer_spec.self_attention, layer.self_attention)
+        _set_norm(layer_spec.self_attention.layer_norm, layer.self_attention_norm.norm)
+        _set_cross_attention(layer_spec.attention, layer.cross_attention)
+        _set_norm(layer_spec.attention.layer_norm, layer.cross_attention_norm.norm)
+        _set_feed_forward(layer_spec.ffn, layer.feed_forward, layer.feed_forward_norm.norm)
+    if model.config.norm == "pre":
+        _set_norm(spec.layer_norm, cast(nn.LayerNorm, model.decoder_norm))
+    _set_linear(spec.projection, model.output)
+
+
+def _set_positions(spec: transformer_spec.PositionEncoderSpec, model: Transformer) -> None:
+    """CTranslate2's own sinusoids put all sines first, so the table is always given."""
+    positions = model.embedding.positions
+    if isinstance(positions, PositionalEncoding):
+        spec.encodings = _array(positions.table)
+    else:
+        spec.encodings = _array(cast(LearnedPositionalEncoding, positions).embedding.weight)
+
+
+def _set_self_attention(
+    spec: transformer_spec.attention_spec.MultiHeadAttentionSpec, attention: MultiHeadAttention
+) -> None:
+    _set_linear(spec.linear[0], attention.w_q, attention.w_k, attention.w_v)
+    _set_linear(spec.linear[1], attention.w_o)
+
+
+def _set_cross_attention(
+    spec: transformer_spec.attention_spec.MultiHeadAttentionSpec, attention: MultiHeadAttention
+) -> None:
+    _set_linear(spec.linear[0], attention.w_q)
+    _set_linear(spec.linear[1], attention.w_k, attention.w_v)
+    _set_linear(spec.linear[2], attention.w_o)
+
+
+def _set_feed_forward(
+    spec: transformer_spec.FeedForwardSpec, feed_forward: FeedForward, norm: nn.LayerNorm
+) -> None:
+    _set_norm(spec.layer_norm, norm)
+    _set_linear(spec.linear_0, feed_forward.w_1)
+    _set_linear(spec.linear_1, feed_forward.w_2)
+
+
+def _set_linear(spec: common_spec.LinearSpec, *layers: nn.Linear) -> None:
+    """Several layers of one input are one, their outputs side by side."""
+    spec.weight = _array(torch.cat([layer.weight for layer in layers]))
+    spec.bias = _array(torch.cat([layer.bias for layer in layers]))
+
+
+def _set_norm(spec: common_spec.LayerNormSpec, norm: nn.LayerNorm) -> None:
+    spec.gamma = _array(norm.weight)
+    spec.beta = _array(norm.bias)
