@@ -128,7 +128,20 @@ def test_inputs_and_outputs_have_the_names_of_the_contract(
     lengths = [names.PAST_LENGTHS, names.SOURCE_LENGTHS]
     past = names.cache_names(2, "past_key_values")
     assert [i.name for i in decoder.input] == [names.INPUT_IDS, *lengths, *past]
-    assert [o.name for o in decoder.output] == [names.LOGITS, *names.cache_names(2, "present")]
+    scores = [names.LOGITS, names.CROSS_QUERIES]
+    assert [o.name for o in decoder.output] == [*scores, *names.cache_names(2, "present")]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_queries_of_the_last_cross_attention_come_as_one_vector_a_row(
+    exported: Exported, variant: str
+) -> None:
+    outputs = {o.name: o.type.tensor_type for o in graph(exported, variant, names.DECODER_FILE).graph.output}
+    queries, logits = outputs[names.CROSS_QUERIES], outputs[names.LOGITS]
+    assert queries.elem_type == TensorProto.FLOAT
+    batch, width = queries.shape.dim
+    assert batch.dim_param == logits.shape.dim[0].dim_param != ""
+    assert width.dim_value == exported.model.config.d_model
 
 
 def test_a_head_width_that_the_serving_kernels_refuse_is_refused_at_once(tmp_path: Path) -> None:

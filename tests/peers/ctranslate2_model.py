@@ -45,9 +45,6 @@ class CTranslate2Options:
     no_repeat_ngram_size: int = 0
     repetition_penalty: float = 1.0
     return_attention: bool = False
-    counts_end: bool = True
-    """Whether scores are divided by a length that counts the end of sentence (`return_end_token`);
-    CTranslate2's own default does not."""
 
 
 def convert(checkpoint: Path, folder: Path, alignment_layer: int = -1) -> Path:
@@ -111,7 +108,8 @@ class CTranslate2Model:
         prefixes: Sequence[Sequence[int]] | None = None,
     ) -> list[list[PeerHypothesis]]:
         """The best translations of each of `sources`, each after its own forced prefix. Padding
-        and the start token are never chosen.
+        and the start token are never chosen. A score is the log-probability of what was not forced
+        over a power of the length of everything, the prefix and the end of sentence included.
 
         All share one batch, unless attention is asked for: in a batch, CTranslate2 4.8.5 takes the
         first token's attention in beam search from another sentence.
@@ -128,7 +126,7 @@ class CTranslate2Model:
             repetition_penalty=options.repetition_penalty,
             no_repeat_ngram_size=options.no_repeat_ngram_size,
             suppress_sequences=self._suppressed,
-            return_end_token=options.counts_end,
+            return_end_token=True,
             max_decoding_length=options.max_decoding_length,
             min_decoding_length=options.min_decoding_length,
             return_scores=True,

@@ -59,9 +59,11 @@ class MarianOptions:
     """Whether what remains after a constraint shares the probability of what it forbids."""
 
 
-def random_marian(shape: ModelConfig = SHAPE, seed: int = 1, eos_bias: float = 2.5) -> MarianMTModel:
-    """A model of `shape` whose translations differ from source to source and end at all lengths, the
-    earlier the larger `eos_bias`.
+def random_marian(
+    shape: ModelConfig = SHAPE, seed: int = 1, eos_bias: float = 2.5
+) -> MarianMTModel:
+    """A model of `shape` whose translations differ from source to source and end at all lengths,
+    the earlier the larger `eos_bias`.
     """
     model = MarianMTModel(_marian_config(shape)).eval()
     model.generation_config = GenerationConfig()

@@ -98,6 +98,7 @@ PLACES = (
     "beside a quiet lake",
     "at a train station",
 )
+NEARNESS = ("outside", "nearby", "indoors", "alone")
 TIMES = (
     "on a sunny day",
     "at night",
@@ -137,7 +138,7 @@ class Grammar:
 
     def move(self) -> str:
         subject = self.pick(ANIMALS + SUBJECTS)
-        return f"{subject.text} {self.verb(subject, MOVES)} {self.pick(PLACES)}"
+        return f"{subject.text} {self.verb(subject, MOVES)} {self.pick(NEARNESS + PLACES)}"
 
     def act(self) -> str:
         subject = self.pick(SUBJECTS)

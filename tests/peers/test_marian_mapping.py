@@ -1,9 +1,10 @@
-"""What beam search is later compared on: Marian's weights in our Transformer give Marian's numbers."""
+"""What beam search is compared on: Marian's weights in our Transformer give Marian's numbers."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import torch
@@ -96,7 +97,9 @@ def test_a_score_is_the_log_probability_over_a_power_of_the_length_with_the_end_
         for hypothesis in found:
             tokens = list(hypothesis.tokens)
             total = float(log_probs(transformer, source, tokens).sum())
-            assert hypothesis.score == pytest.approx(total / len(tokens) ** length_penalty, abs=1e-4)
+            assert hypothesis.score == pytest.approx(
+                total / len(tokens) ** length_penalty, abs=1e-4
+            )
 
 
 def test_a_prompt_is_kept_and_counts_neither_for_the_score_nor_for_the_limit(
@@ -127,7 +130,7 @@ def test_options_reach_the_search(marian: MarianMTModel, early_stopping: bool | 
     for found in generate(marian, SOURCES, options):
         for hypothesis in found:
             tokens = hypothesis.tokens
-            pairs = list(zip(tokens, tokens[1:], strict=False))
+            pairs = list(pairwise(tokens))
             assert len(set(pairs)) == len(pairs)
             assert EOS_ID not in tokens[:3]
             assert len(tokens) <= 10
@@ -138,7 +141,7 @@ def test_later_stopping_finds_nothing_worse(marian: MarianMTModel) -> None:
         options = MarianOptions(max_new_tokens=24, num_beams=4, early_stopping=early_stopping)
         return [found[0] for found in generate(marian, sources, options)]
 
-    sources = random_sources(48)
+    sources = random_sources(32)
     first, heuristic, never = best(True), best(False), best("never")
     assert all(a.score <= b.score for a, b in zip(first, heuristic, strict=True))
     assert all(a.score <= b.score for a, b in zip(heuristic, never, strict=True))

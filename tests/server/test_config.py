@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,32 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_default() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("num_slots", 0), ("port", 70000), ("max_waiting", -1), ("stuck_after_s", 0.0)],
+    [
+        ("num_slots", 0),
+        ("port", 70000),
+        ("max_waiting", -1),
+        ("stuck_after_s", 0.0),
+        ("workers", 0),
+        ("max_request_tokens", 0),
+        ("ageing_s", -0.5),
+        ("ageing_s", float("nan")),
+    ],
 )
 def test_a_value_out_of_range_is_named(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"{name} is {value}"):
         ServerConfig(**{name: value})
+
+
+def test_every_option_has_a_flag_and_a_variable_of_its_own_type() -> None:
+    flags = ["--workers", "3", "--ageing-s", "0.5", "--max-request-tokens", "99"]
+    config = parse_config(flags, {"ATTENDANT_WORKERS": "2", "ATTENDANT_DRAIN_DELAY_S": "0"})
+    assert (config.workers, config.ageing_s, config.max_request_tokens) == (3, 0.5, 99)
+    assert config.drain_delay_s == 0.0
+    variables = {
+        f"ATTENDANT_{item.name.upper()}": str(getattr(ServerConfig(), item.name))
+        for item in dataclasses.fields(ServerConfig)
+    }
+    assert parse_config([], variables) == ServerConfig()
 
 
 def test_an_environment_variable_of_the_wrong_type_is_named() -> None:

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from server import models
 from server.config import ServerConfig
 from server.engine.engine import Engine
+from server.engine.options import DecodingOptions
 from server.errors import PackageError, UnavailableError
 from server.metrics import Metrics
 from server.models import (
     ModelRegistry,
+    decode_all,
     decode_greedy,
     find_packages,
     load_model,
@@ -53,6 +56,62 @@ def test_a_few_different_samples_are_a_warning(
     folder = edited(numbers_package, tmp_path, lambda manifest: spoil_samples(manifest, 2))
     load_model(folder, ServerConfig(), Metrics())
     assert "sample sentences come out differently" in caplog.text
+
+
+def test_every_worker_is_checked_and_all_share_one_copy_of_the_weights(
+    numbers_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    checked: list[Engine] = []
+    sessions, check = models.Sessions, models.check_samples
+
+    def count_sessions(*arguments: Any) -> object:
+        made.append(sessions(*arguments))
+        return made[-1]
+
+    def count_checks(*arguments: Any) -> None:
+        checked.append(arguments[-1])
+        check(*arguments)
+
+    monkeypatch.setattr(models, "Sessions", count_sessions)
+    monkeypatch.setattr(models, "check_samples", count_checks)
+    metrics = Metrics()
+    load_model(numbers_package, ServerConfig(workers=3, num_slots=5), metrics)
+    assert len(made) == 1
+    assert len({*checked}) == 3
+    assert [engine.num_rows for engine in checked] == [5, 5, 5]
+    slots = metrics.registry.get_sample_value("attendant_cache_slots", {"model": "numbers"})
+    assert slots == 15
+
+
+def test_the_warm_up_is_not_counted(numbers_package: Path) -> None:
+    metrics = Metrics()
+    load_model(numbers_package, ServerConfig(), metrics)
+    labels = {"model": "numbers"}
+    steps = metrics.registry.get_sample_value("attendant_decode_batch_size_count", labels)
+    assert steps == 0
+
+
+def test_a_package_of_the_first_version_is_refused_with_what_to_do(
+    numbers_package: Path, tmp_path: Path
+) -> None:
+    folder = edited(numbers_package, tmp_path, lambda manifest: manifest.update(format_version=1))
+    with pytest.raises(PackageError, match="export the checkpoint again, with python -m export"):
+        load_model(folder, ServerConfig(), Metrics())
+
+
+def test_all_hypotheses_of_each_source_come_in_its_place(numbers_package: Path) -> None:
+    engine = make_engine(open_package(numbers_package), "cpu-int8", 8, 1)
+    sources = [[4, 20, 30, 2], [4, 9, 2], [4, 20, 30, 2]]
+    options = [
+        DecodingOptions(20, beam_size=3, num_hypotheses=3),
+        DecodingOptions(20),
+        DecodingOptions(5, num_alternatives=2),
+    ]
+    found = decode_all(engine, sources, options)
+    assert [len(hypotheses) for hypotheses in found] == [3, 1, 2]
+    assert [found[1][0].token_ids] == decode_greedy(engine, sources[1:2], [20])
+    assert not engine.has_work
 
 
 def test_an_unknown_variant_is_refused_with_those_that_exist(numbers_package: Path) -> None:

@@ -179,6 +179,14 @@ def test_a_manifest_of_another_version_is_refused(package: Path, version: object
     assert message in refused(package)
 
 
+def test_a_package_of_the_first_version_is_refused_with_what_to_do(package: Path) -> None:
+    edit(package, lambda document: document.update(format_version=1))
+    assert refused(package) == (
+        f"{package / MANIFEST_FILE}: format_version is 1, this server reads 2: "
+        "export the checkpoint again, with python -m export"
+    )
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"7", b"{}"])
 def test_a_file_that_is_no_manifest_is_named(package: Path, content: bytes) -> None:
     (package / MANIFEST_FILE).write_bytes(content)

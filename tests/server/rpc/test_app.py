@@ -168,6 +168,23 @@ async def test_the_metrics_count_what_was_done(app: App, channel: grpc.aio.Chann
     assert metric(app, "attendant_request_duration_seconds_count") == 1
 
 
+async def test_several_workers_share_the_load_and_answer_as_one(numbers_package: Path) -> None:
+    texts = ["nine thousand", "four hundred and eighteen", "six", LONG] * 4
+    asked = pb.TranslateRequest(source_language="en", target_language="de", texts=texts)
+    answers = []
+    for workers in (1, 3):
+        config = config_for(numbers_package, num_slots=4, workers=workers)
+        async with running(config) as app:
+            assert metric(app, "attendant_cache_slots") == 4 * workers
+            (model,) = app.registry.all()
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+                answers.append(await TranslationServiceStub(channel).Translate(asked))
+            assert all(worker._engine._next_id == 8 for worker in model.engine._workers)  # warm-up
+            assert all(worker._engine._pace._num_steps > 20 for worker in model.engine._workers)
+            await until(lambda: metric(app, "attendant_cache_slots_used") == 0)
+    assert answers[0] == answers[1]
+
+
 async def test_shutdown_under_load_loses_no_accepted_request(numbers_package: Path) -> None:
     app = App(config_for(numbers_package, num_slots=2))
     await app.start()

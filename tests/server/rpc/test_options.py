@@ -334,10 +334,12 @@ async def test_a_loop_ends_the_translation(
     assert found.finish_reason == pb.FINISH_REASON_LOOP
     assert found.hypotheses[0].finish_reason == pb.FINISH_REASON_LOOP
     tokens = pieces(found)
-    assert any(
-        tokens[-block * repeats :] == tokens[-block:] * repeats for block in range(1, 17)
-    )
+    assert [ends_in_a_block(tokens, n) for n in (repeats, repeats + 1)] == [True, False]
     assert len(tokens) < 100
+
+
+def ends_in_a_block(tokens: list[str], repeats: int) -> bool:
+    return any(tokens[-block * repeats :] == tokens[-block:] * repeats for block in range(1, 17))
 
 
 async def test_the_loop_guard_can_be_off(captions: Server) -> None:

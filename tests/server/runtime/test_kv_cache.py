@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from server.package import Architecture
 from server.runtime.kv_cache import KVCache
@@ -23,16 +24,21 @@ def filled_cache() -> KVCache:
     return cache
 
 
-def test_a_copy_moves_what_is_used_and_nothing_else() -> None:
+@pytest.mark.parametrize("kind", ["self", "cross"])
+def test_a_copy_takes_what_is_used_and_nothing_else(kind: str) -> None:
     cache, before = filled_cache(), filled_cache()
-    cache.copy(source=2, target=0, past_length=2, source_length=3)
-    for now, then in zip(cache.self_arrays, before.self_arrays, strict=True):
+    getattr(cache, f"copy_{kind}")(source=2, target=0, length=2)
+    others = {"self": "cross", "cross": "self"}[kind]
+    copied, kept = (
+        zip(getattr(cache, f"{k}_arrays"), getattr(before, f"{k}_arrays"), strict=True)
+        for k in (kind, others)
+    )
+    for now, then in copied:
         assert np.array_equal(now[0, :, :2], then[2, :, :2])
         assert np.array_equal(now[0, :, 2:], then[0, :, 2:])
         assert np.array_equal(now[1:], then[1:])
-    for now, then in zip(cache.cross_arrays, before.cross_arrays, strict=True):
-        assert np.array_equal(now[0, :, :3], then[2, :, :3])
-        assert np.array_equal(now[0, :, 3:], then[0, :, 3:])
+    for now, then in kept:
+        assert np.array_equal(now, then)
 
 
 def test_cross_keys_land_in_their_slot_without_the_padding() -> None:
@@ -51,3 +57,37 @@ def test_the_first_slots_are_one_block_of_memory() -> None:
         assert array[:2].flags.c_contiguous
         assert array[:2].ctypes.data == array.ctypes.data
     assert cache.num_bytes == 8 * 3 * 2 * 6 * 4 * 4
+
+
+def attended(cache: KVCache, slot: int, query: np.ndarray, length: int) -> list[float]:
+    """softmax(q k / sqrt(d_head)) of each head by itself, then their mean, in float64."""
+    keys = cache.cross_arrays[-2].astype(np.float64)  # of the last layer
+    heads = []
+    for head, part in enumerate(query.astype(np.float64).reshape(2, 4)):
+        weights = np.exp([part @ keys[slot, head, i] / 2.0 for i in range(length)])
+        heads.append(weights / weights.sum())
+    mean: list[float] = np.mean(heads, axis=0).tolist()
+    return mean
+
+
+@pytest.mark.parametrize("length", [1, 3, 6])
+def test_attention_is_the_mean_of_the_heads_softmax(length: int) -> None:
+    cache = KVCache(SHAPE, num_slots=3)
+    random = np.random.default_rng(1)
+    for array in cache.arrays:
+        array[:] = random.standard_normal(array.shape)
+    for slot in range(3):
+        query = random.standard_normal(8).astype(np.float32)
+        found = cache.attention(slot, query, length)
+        assert found.shape == (length,)
+        assert found.tolist() == pytest.approx(attended(cache, slot, query, length), rel=1e-5)
+        assert float(found.sum()) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_attention_bears_large_scores() -> None:
+    cache = KVCache(SHAPE, num_slots=1)
+    for array in cache.arrays:
+        array[:] = 0.0
+        array[:, :, 1] = 1e4
+    found = cache.attention(0, np.full(8, 1e4, np.float32), 3)
+    assert found.tolist() == [0.0, 1.0, 0.0]
