@@ -23,6 +23,7 @@ from export.card import model_card
 from export.to_onnx import export_variant
 from server import package as contract
 from server.package import Evidence, Manifest, ModelPackage, Variant
+from server.runtime.sessions import check_device
 from server.text.tokenizer import Tokenizer as ServingTokenizer
 from training.checkpoint import CheckpointError, load_model
 from training.config import PAD_ID, Config
@@ -56,8 +57,11 @@ def build_package(options: ExportOptions, report: Callable[[str], object] = prin
     """Exports, verifies and writes; returns the package's folder.
 
     Raises PackageError, and leaves nothing behind, if the evidence fails; CheckpointError or
-    CorpusError for bad input.
+    CorpusError for bad input; ConfigError where a variant's device is not at hand, for its evidence
+    is measured there and nowhere else.
     """
+    for variant in options.variants:
+        check_device(contract.device_of(variant))
     model, checkpoint = load_model(options.checkpoint)
     tokenizer_path = options.checkpoint.parent / contract.TOKENIZER_FILE
     _check_vocabulary(tokenizer_path, model)

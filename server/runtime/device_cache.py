@@ -1,5 +1,5 @@
-"""The caches of KVCache on a device, which they never leave: what is done to them is done there, by
-small graphs of the package. Dimension letters as in kv_cache.py, and C = 2 * L caches.
+"""The caches of HostCache on a device, which they never leave: what is done to them is done there,
+by small graphs of the package. Dimension letters as in kv_cache.py, and C = 2 * L caches.
 
 A device's kernels are chosen by shape, and another kernel may add in another order. So shapes are
 always the same: a step decodes all N slots, whoever is in them, and the encoder gets batches of one
@@ -81,7 +81,7 @@ class _Copies:
 
 
 class DeviceCache:
-    """What ModelRunner needs of KVCache, over memory of a device.
+    """What HostCache is, over memory of a device.
 
     Every run of a session ends when the device has done it
     (disable_synchronize_execution_providers is 0 unless it is set:
@@ -102,6 +102,7 @@ class DeviceCache:
         self._graphs = graphs
         self._self, self._cross = (_Tensor(shape, graphs.device) for _ in range(2))
         self._self_copies, self._cross_copies = _Copies(), _Copies()
+        self._past_lengths = np.zeros(num_slots, np.int32)
 
     @property
     def num_bytes(self) -> int:
@@ -113,7 +114,7 @@ class DeviceCache:
         return self.num_slots
 
     def bind(self, binding: ort.IOBinding, num_rows: int) -> None:
-        """See KVCache."""
+        """See HostCache."""
         for prefix, bind in (
             ("past_key_values", binding.bind_input),
             ("present", binding.bind_output),
@@ -133,7 +134,9 @@ class DeviceCache:
         a bound array of the host as it was when it was bound (microsoft/onnxruntime#5857).
         """
         self._copy_rows()
-        bind_inputs(binding, inputs, self.num_slots)
+        # A slot that is not fed writes what nobody reads where its next token will, or at its end.
+        np.minimum(inputs[names.PAST_LENGTHS], self._self.shape[3] - 1, out=self._past_lengths)
+        bind_inputs(binding, {**inputs, names.PAST_LENGTHS: self._past_lengths}, self.num_slots)
         binding.synchronize_inputs()
 
     def encode(
@@ -143,7 +146,7 @@ class DeviceCache:
         slots: Sequence[int],
         lengths: Sequence[int],
     ) -> None:
-        """See KVCache; `lengths` are the attention's business here."""
+        """See HostCache; `lengths` are the attention's business here."""
         self._copy_rows()
         for start in range(0, len(slots), ENCODER_ROWS):
             rows = list(range(start, min(start + ENCODER_ROWS, len(slots))))
@@ -205,14 +208,15 @@ class DeviceCache:
         graph.run_with_iobinding(binding)
 
     def attention(self, slot: int, query: FloatArray, length: int) -> FloatArray:
-        """See KVCache: computed on the device."""
+        """See HostCache: computed on the device."""
         self._copy_rows()
         graph = self._graphs.align
         binding = graph.io_binding()
         last_keys = self._cross.place(2 * self._num_layers - 2, slot, num_rows=1)
         binding.bind_input(names.KEYS, *last_keys)
+        lengths = np.array([length])  # bound by address: it must live until the run is over
         bind_inputs(binding, {names.QUERY: query}, len(query))
-        bind_inputs(binding, {names.LENGTH: np.array([length])}, 1)
+        bind_inputs(binding, {names.LENGTH: lengths}, 1)
         binding.bind_output(names.ATTENTION, "cpu", 0)
         binding.synchronize_inputs()
         graph.run_with_iobinding(binding)

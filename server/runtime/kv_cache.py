@@ -7,15 +7,12 @@ positions, K head width, S source length.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
-from server import package as names
 from server.package import Architecture
-from server.runtime.binding import bind_inputs, bind_outputs
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -36,34 +33,6 @@ class KVCache:
         self.num_slots = num_slots
         self._self = np.full(shape, 0.0, np.float32)  # (2 * L, N, H, P, K): key, value, key, ..
         self._cross = np.full(shape, 0.0, np.float32)  # (2 * L, N, H, P, K)
-
-    def num_bound(self, num_rows: int) -> int:
-        """How many slots a step over the first `num_rows` binds."""
-        return num_rows
-
-    def bind(self, binding: ort.IOBinding, num_rows: int) -> None:
-        """Gives the decoder the first `num_rows` slots, as past and as present."""
-        num_layers = len(self._self) // 2
-        for prefix, bind in (("past_key_values", bind_inputs), ("present", bind_outputs)):
-            cache_names = names.cache_names(num_layers, prefix)
-            bind(binding, dict(zip(cache_names, self.arrays, strict=True)), num_rows)
-
-    def before_step(self, binding: ort.IOBinding, inputs: Mapping[str, np.ndarray]) -> None:
-        """Nothing to do: what is bound is this memory itself."""
-
-    def encode(
-        self,
-        encoder: ort.InferenceSession,
-        inputs: dict[str, np.ndarray],
-        slots: Sequence[int],
-        lengths: Sequence[int],
-    ) -> None:
-        """Runs `encoder` and stores each row's cross-attention, `lengths` positions, in its
-        slot.
-        """
-        outputs = encoder.run(names.cross_cache_names(len(self._cross) // 2), inputs)
-        for row, (slot, length) in enumerate(zip(slots, lengths, strict=True)):
-            self.write_cross(slot, outputs, row, length)
 
     @property
     def num_bytes(self) -> int:

@@ -13,7 +13,8 @@ import onnxruntime as ort
 from server import package as names
 from server.runtime.binding import bind_inputs, bind_outputs
 from server.runtime.device_cache import DeviceCache
-from server.runtime.kv_cache import FloatArray, KVCache
+from server.runtime.host_cache import HostCache
+from server.runtime.kv_cache import FloatArray
 from server.runtime.sessions import Sessions
 
 ENCODER_PADDING = 16
@@ -33,8 +34,8 @@ class ModelRunner:
         architecture = sessions.manifest.architecture
         self._encoder, self._decoder = sessions.encoder, sessions.decoder
         self._pad_id = sessions.manifest.special_ids.pad
-        self.cache: KVCache | DeviceCache = (
-            KVCache(architecture, num_slots)
+        self.cache: HostCache | DeviceCache = (
+            HostCache(architecture, num_slots)
             if sessions.cache_graphs is None
             else DeviceCache(architecture, num_slots, sessions.cache_graphs)
         )
@@ -87,7 +88,6 @@ class ModelRunner:
         """
         num_rows = len(tokens)
         self._tokens[:num_rows, 0] = tokens
-        self._past_lengths[num_rows:] = 0  # nobody's: what is written there, nobody reads
         num_bound = self.cache.num_bound(num_rows)
         binding = self._bindings.get(num_bound)
         if binding is None:

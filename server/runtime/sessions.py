@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+import numpy as np
 import onnxruntime as ort
 
 from server import package as names
@@ -39,21 +40,38 @@ class Sessions:
         """For caches on the device, where the variant is for another one than the CPU."""
         if device_of(variant) != "cpu":
             folder = PurePosixPath(files.decoder).parent
-            graphs = (
+            write, copy, align = (
                 load.session(package.read_file(str(folder / file)))
                 for file in (names.WRITE_CROSS_FILE, names.COPY_ROWS_FILE, names.ALIGN_FILE)
             )
-            self.cache_graphs = CacheGraphs(*graphs, device)
+            self.cache_graphs = CacheGraphs(write, copy, align, device)
 
 
 def check_device(device: str) -> None:
-    """Raises ConfigError if this build of ONNX Runtime has nothing for `device`."""
+    """Raises ConfigError if this build of ONNX Runtime has nothing for `device`, or the machine
+    has not.
+    """
     provider = PROVIDERS[device]
     if provider not in ort.get_available_providers():
         raise ConfigError(
             f"device is {device!r}: this onnxruntime ({ort.__version__}) has no {provider}; "
             "in an environment of its own, install the extra gpu instead of cpu"
         )
+    if device == "cpu":
+        return
+    ort.preload_dlls()  # CUDA and cuDNN, where pip installed them
+    try:
+        ort.OrtValue.ortvalue_from_shape_and_type([1], np.float32, device, 0)
+    except Exception as error:  # of several kinds, none of them exported
+        raise _did_not_start(device) from error
+
+
+def _did_not_start(device: str) -> ConfigError:
+    return ConfigError(
+        f"device is {device!r}: {PROVIDERS[device]} did not start: there is no GPU that this "
+        "process may use, or its driver or a library of CUDA is missing; "
+        "what ONNX Runtime says of it is above"
+    )
 
 
 class _Loader:
@@ -61,8 +79,6 @@ class _Loader:
 
     def __init__(self, weights: bytes, num_threads: int, device: str) -> None:
         self._weights, self._num_threads, self._device = weights, num_threads, device
-        if device == "cuda":
-            ort.preload_dlls()  # CUDA and cuDNN, where pip installed them
 
     def session(self, graph: bytes) -> ort.InferenceSession:
         """A session over `graph` with its external data in memory, so that nothing on disk is
@@ -77,10 +93,6 @@ class _Loader:
         )
         provider = PROVIDERS[self._device]
         session = ort.InferenceSession(graph, options, providers=[provider])
-        if provider not in session.get_providers():  # it falls back to the CPU, and says nothing
-            raise ConfigError(
-                f"device is {self._device!r}: {provider} did not start: there is no GPU that this "
-                "process may use, or the driver or a library of CUDA is missing; "
-                "ONNX Runtime's own message is above"
-            )
+        if provider not in session.get_providers():  # it fell back to the CPU, and raised nothing
+            raise _did_not_start(self._device)
         return session
