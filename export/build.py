@@ -67,10 +67,7 @@ def build_package(options: ExportOptions, report: Callable[[str], object] = prin
     _check_vocabulary(tokenizer_path, model)
     sentences = evidence_sentences(checkpoint.config, options.data_root)
     with _new_folder(options.output) as folder:
-        shutil.copyfile(tokenizer_path, folder / contract.TOKENIZER_FILE)
-        for variant in options.variants:
-            report(f"exporting {variant}")
-            export_variant(model, variant, folder / variant)
+        _export_all(options, model, folder, report)
         draft = _draft(options, model, checkpoint.config, folder)
         manifest = _with_evidence(draft, folder, model, sentences, report)
         manifest = _ship(manifest, options.shipped or options.variants, folder)
@@ -79,6 +76,27 @@ def build_package(options: ExportOptions, report: Callable[[str], object] = prin
         contract.write_manifest(folder, dataclasses.replace(manifest, files=_hashes(folder)))
         contract.open_package(folder).check_files()
     return options.output
+
+
+def draft_package(
+    options: ExportOptions, folder: Path, report: Callable[[str], object] = print
+) -> ModelPackage:
+    """Graphs and tokenizer in `folder`, to be measured: without evidence there is no manifest on
+    disk, and no server takes it. Raises CheckpointError.
+    """
+    model, checkpoint = load_model(options.checkpoint)
+    _export_all(options, model, folder, report)
+    return ModelPackage(folder, _draft(options, model, checkpoint.config, folder))
+
+
+def _export_all(
+    options: ExportOptions, model: Transformer, folder: Path, report: Callable[[str], object]
+) -> None:
+    tokenizer = options.checkpoint.parent / contract.TOKENIZER_FILE
+    shutil.copyfile(tokenizer, folder / contract.TOKENIZER_FILE)
+    for variant in options.variants:
+        report(f"exporting {variant}")
+        export_variant(model, variant, folder / variant)
 
 
 def _check_vocabulary(tokenizer: Path, model: Transformer) -> None:

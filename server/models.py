@@ -31,6 +31,9 @@ from server.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
+FIRST_VARIANTS = {"cpu": "cpu-int8", "cuda": "cuda-fp16"}
+"""What to export for a device that a package has nothing for."""
+
 
 def make_engine(
     package: ModelPackage, variant: str, num_slots: int, num_threads: int, device: str = ""
@@ -205,8 +208,8 @@ def choose_variant(package: ModelPackage, config: ServerConfig) -> str:
     if not (named or fitting):
         raise PackageError(
             f"{package.folder}: there is no variant for device {config.device!r}; there are: "
-            f"{known}. For cuda, export one where there is a GPU: "
-            f"python -m export CHECKPOINT PACKAGE --variants {known},cuda-fp16"
+            f"{known}. Export one on a machine that has the device: python -m export CHECKPOINT "
+            f"PACKAGE --variants {','.join([*variants, FIRST_VARIANTS[config.device]])}"
         )
     return named or fitting[0]
 

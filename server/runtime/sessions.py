@@ -63,14 +63,16 @@ def check_device(device: str) -> None:
     try:
         ort.OrtValue.ortvalue_from_shape_and_type([1], np.float32, device, 0)
     except Exception as error:  # of several kinds, none of them exported
-        raise _did_not_start(device) from error
+        raise _did_not_start(device, str(error)) from error
 
 
-def _did_not_start(device: str) -> ConfigError:
+def _did_not_start(device: str, message: str = "") -> ConfigError:
+    """`message` is ONNX Runtime's; of it, only what CUDA says is for people."""
+    _, failure, reason = message.partition("CUDA failure")
+    said = (failure + reason.partition(";")[0]).strip() or "see above for what is missing"
     return ConfigError(
-        f"device is {device!r}: {PROVIDERS[device]} did not start: there is no GPU that this "
-        "process may use, or its driver or a library of CUDA is missing; "
-        "what ONNX Runtime says of it is above"
+        f"device is {device!r}: {PROVIDERS[device]} did not start ({said}): there is no GPU that "
+        "this process may use, or its driver or a library of CUDA is missing or too old"
     )
 
 
