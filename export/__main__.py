@@ -10,7 +10,7 @@ from pathlib import Path
 
 from export.build import ExportOptions, build_package
 from export.to_onnx import PRECISIONS
-from server.errors import PackageError
+from server.errors import ConfigError, PackageError
 from training.checkpoint import CheckpointError
 from training.corpus import CorpusError
 
@@ -63,7 +63,7 @@ def _run(options: ExportOptions) -> int:
     except PackageError as error:
         print(f"error: no package written: {error}", file=sys.stderr)
         return 1
-    except (CheckpointError, CorpusError, OSError) as error:
+    except (CheckpointError, ConfigError, CorpusError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

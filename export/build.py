@@ -23,6 +23,7 @@ from export.card import model_card
 from export.to_onnx import export_variant
 from server import package as contract
 from server.package import Evidence, Manifest, ModelPackage, Variant
+from server.runtime.sessions import check_device
 from server.text.tokenizer import Tokenizer as ServingTokenizer
 from training.checkpoint import CheckpointError, load_model
 from training.config import PAD_ID, Config
@@ -56,17 +57,17 @@ def build_package(options: ExportOptions, report: Callable[[str], object] = prin
     """Exports, verifies and writes; returns the package's folder.
 
     Raises PackageError, and leaves nothing behind, if the evidence fails; CheckpointError or
-    CorpusError for bad input.
+    CorpusError for bad input; ConfigError where a variant's device is not at hand, for its evidence
+    is measured there and nowhere else.
     """
+    for variant in options.variants:
+        check_device(contract.device_of(variant))
     model, checkpoint = load_model(options.checkpoint)
     tokenizer_path = options.checkpoint.parent / contract.TOKENIZER_FILE
     _check_vocabulary(tokenizer_path, model)
     sentences = evidence_sentences(checkpoint.config, options.data_root)
     with _new_folder(options.output) as folder:
-        shutil.copyfile(tokenizer_path, folder / contract.TOKENIZER_FILE)
-        for variant in options.variants:
-            report(f"exporting {variant}")
-            export_variant(model, variant, folder / variant)
+        _export_all(options, model, folder, report)
         draft = _draft(options, model, checkpoint.config, folder)
         manifest = _with_evidence(draft, folder, model, sentences, report)
         manifest = _ship(manifest, options.shipped or options.variants, folder)
@@ -75,6 +76,27 @@ def build_package(options: ExportOptions, report: Callable[[str], object] = prin
         contract.write_manifest(folder, dataclasses.replace(manifest, files=_hashes(folder)))
         contract.open_package(folder).check_files()
     return options.output
+
+
+def draft_package(
+    options: ExportOptions, folder: Path, report: Callable[[str], object] = print
+) -> ModelPackage:
+    """Graphs and tokenizer in `folder`, to be measured: without evidence there is no manifest on
+    disk, and no server takes it. Raises CheckpointError.
+    """
+    model, checkpoint = load_model(options.checkpoint)
+    _export_all(options, model, folder, report)
+    return ModelPackage(folder, _draft(options, model, checkpoint.config, folder))
+
+
+def _export_all(
+    options: ExportOptions, model: Transformer, folder: Path, report: Callable[[str], object]
+) -> None:
+    tokenizer = options.checkpoint.parent / contract.TOKENIZER_FILE
+    shutil.copyfile(tokenizer, folder / contract.TOKENIZER_FILE)
+    for variant in options.variants:
+        report(f"exporting {variant}")
+        export_variant(model, variant, folder / variant)
 
 
 def _check_vocabulary(tokenizer: Path, model: Transformer) -> None:

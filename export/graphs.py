@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from training.model import AddNorm, DecoderLayer, EncoderLayer, Transformer
 
 MICROSOFT = "com.microsoft"
+MASKED_SCORE = -1e4
+"""Added to the score of padding in fp16: small enough that softmax gives it exactly 0."""
 
 
 class WordTable(nn.Module):
@@ -79,7 +81,7 @@ class FloatWordTable(WordTable):
 
 
 class Float32:
-    """Weights and arithmetic in fp32."""
+    """Weights and arithmetic in the type of the model's parameters: fp32, unless it was cast."""
 
     def linear(self, weight: Tensor, bias: Tensor) -> nn.Module:
         """See LinearFactory."""
@@ -122,11 +124,11 @@ class _EncoderLayerGraph(nn.Module):
         self.norm: AddNorm = layer.self_attention_norm
         self.feed_forward = _FeedForwardGraph(layer, factory)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, masks: Sequence[Tensor | None]) -> Tensor:
         query, key, value = self.w_qkv(self.norm.before(x)).chunk(3, dim=-1)  # each (B, S, D)
         heads = torch.onnx.ops.symbolic(
             f"{MICROSOFT}::MultiHeadAttention",
-            (query, key, value, None, mask),
+            (query, key, value, None, *masks),
             {"num_heads": self.num_heads},
             dtype=x.dtype,
             shape=x.shape,
@@ -161,13 +163,29 @@ class EncoderGraph(nn.Module):
         """
         positions = torch.arange(input_ids.size(1))  # (S,)
         x = self.words.rows(input_ids) * self.scale + self.positions(positions)  # (B, S, D)
+        masks = _masks(attention_mask, x.dtype)
         for layer in self.layers:
-            x = layer(x, attention_mask)
+            x = layer(x, masks)
         projected = self.w_kv(self.norm(x)).chunk(self.num_outputs, dim=-1)  # each (B, S, D)
         return tuple(
             part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, S, K)
             for part in projected
         )
+
+
+def _masks(attention_mask: Tensor, dtype: torch.dtype) -> tuple[Tensor | None, ...]:
+    """Inputs of MultiHeadAttention from the fifth on: a padding mask int32 (B, S); in fp16 an
+    attention bias (B, 1, S, S) instead.
+
+    CUDA takes a 2-D padding mask to unfused kernels only; a bias goes to its memory-efficient
+    attention where S is a multiple of 8, and the server pads to 16
+    (onnxruntime/contrib_ops/cuda/bert/multihead_attention.cc, use_memory_efficient_attention).
+    """
+    if dtype != torch.float16:
+        return (attention_mask,)
+    batch, length = attention_mask.shape
+    bias = ((1 - attention_mask) * MASKED_SCORE).to(dtype)  # (B, S)
+    return None, bias[:, None, None].expand(batch, 1, length, length)
 
 
 class _DecoderLayerGraph(nn.Module):
@@ -201,11 +219,26 @@ class _DecoderLayerGraph(nn.Module):
 class _Lengths:
     """How far each row reads into its cache, in the form GroupQueryAttention asks for."""
 
-    def __init__(self, last: Tensor) -> None:
+    def __init__(self, last: Tensor, longest: Tensor) -> None:
         self.last = last
         """int32 (B,): the last position read, the new one counted."""
-        self.longest = (last.amax(dim=0) + 1).to(torch.int32)
-        """int32 scalar."""
+        self.longest = longest
+        """int32, one element: how far any row reads, or an upper bound of it."""
+
+
+def _longest(last: Tensor, cache: Tensor) -> Tensor:
+    """What GroupQueryAttention takes for its total_sequence_length, int32, one element.
+
+    In fp16 the cache's room, N: CUDA wants the number on the CPU, where a shape is already, and
+    splits the keys by it, so that a row must not have it from its neighbours
+    (onnxruntime/contrib_ops/cuda/bert/group_query_attention.cc, get_num_splits_and_buffer_sizes).
+    """
+    if cache.dtype != torch.float16:
+        return (last.amax(dim=0) + 1).to(torch.int32)
+    room = torch.onnx.ops.symbolic(
+        "Shape", (cache,), {"start": 2, "end": 3}, dtype=torch.int64, shape=(1,)
+    )
+    return room.to(torch.int32)
 
 
 def _cached_attention(
@@ -262,7 +295,9 @@ class DecoderGraph(nn.Module):
         Returns logits float (B, V), the last layer's cross-attention queries float (B, D), then the
         caches in the same order.
         """
-        own, source = _Lengths(past_lengths), _Lengths(source_lengths - 1)
+        own = _Lengths(past_lengths, _longest(past_lengths, caches[0]))
+        last_source = source_lengths - 1
+        source = _Lengths(last_source, _longest(last_source, caches[2]))
         x = self.words.rows(input_ids) * self.scale + self.positions(
             past_lengths[:, None]
         )  # (B, 1, D)
@@ -275,7 +310,12 @@ class DecoderGraph(nn.Module):
         logits = (
             self.words.logits(x, self.bias) if self.output is None else self.output(x)
         )  # (B, 1, V)
-        return logits[:, 0], query[:, 0], *updated
+        return _to_fp32(logits[:, 0]), _to_fp32(query[:, 0]), *updated
+
+
+def _to_fp32(x: Tensor) -> Tensor:
+    """The server works on fp32, whatever the graph did."""
+    return x if x.dtype == torch.float32 else x.to(torch.float32)
 
 
 def _encoder(model: Transformer) -> list[EncoderLayer]:

@@ -4,6 +4,7 @@ stored once.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import warnings
@@ -16,6 +17,7 @@ import torch
 from onnx import TensorProto
 from torch import nn
 
+from export.cache_graphs import export_cache_graphs
 from export.graphs import DecoderGraph, EncoderGraph, Float32, LinearFactory
 from export.quantize import RowWiseInt8
 from server import package as names
@@ -33,8 +35,14 @@ ALIGNMENT = 64
 HEAD_WIDTH_UNIT = 8
 """GroupQueryAttention refuses other head widths, but only when it runs."""
 
-PRECISIONS: dict[str, LinearFactory] = {"cpu-fp32": Float32(), "cpu-int8": RowWiseInt8()}
+PRECISIONS: dict[str, LinearFactory] = {
+    "cpu-fp32": Float32(),
+    "cpu-int8": RowWiseInt8(),
+    "cuda-fp16": Float32(),
+}
 """How each variant multiplies."""
+HALF_VARIANTS = ("cuda-fp16",)
+"""Made of a copy of the model in fp16, norms and positions too; their caches live on the device."""
 
 
 def export_variant(model: Transformer, variant: str, folder: Path) -> None:
@@ -48,6 +56,8 @@ def export_variant(model: Transformer, variant: str, folder: Path) -> None:
             f"{HEAD_WIDTH_UNIT}"
         )
     factory = PRECISIONS[variant]
+    if variant in HALF_VARIANTS:
+        model = copy.deepcopy(model).half()
     words = factory.word_table(model.embedding.words.weight.detach())
     encoder = _export_encoder(EncoderGraph(model, factory, words).eval(), model.config)
     decoder = _export_decoder(DecoderGraph(model, factory, words).eval(), model.config)
@@ -55,6 +65,8 @@ def export_variant(model: Transformer, variant: str, folder: Path) -> None:
     (folder / names.WEIGHTS_FILE).write_bytes(_move_weights_out([encoder, decoder]))
     for file, graph in ((names.ENCODER_FILE, encoder), (names.DECODER_FILE, decoder)):
         (folder / file).write_bytes(graph.SerializeToString())
+    if variant in HALF_VARIANTS:
+        export_cache_graphs(model.config, folder)
 
 
 def _export_encoder(graph: EncoderGraph, config: ModelConfig) -> onnx.ModelProto:
@@ -72,7 +84,8 @@ def _export_encoder(graph: EncoderGraph, config: ModelConfig) -> onnx.ModelProto
 def _export_decoder(graph: DecoderGraph, config: ModelConfig) -> onnx.ModelProto:
     d_head = config.d_model // config.num_heads
     caches = [
-        torch.zeros(2, config.num_heads, 8, d_head) for _ in range(4 * config.num_decoder_layers)
+        torch.zeros(2, config.num_heads, 8, d_head, dtype=graph.bias.dtype)
+        for _ in range(4 * config.num_decoder_layers)
     ]
     # Two tensors: torch.export takes one tensor passed twice for one input.
     past_lengths, source_lengths = (

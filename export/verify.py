@@ -84,17 +84,20 @@ def verify_variant(
     model: Transformer,
     reference: Reference,
     sentences: Sequence[Sentence],
+    device: str = "",
 ) -> tuple[Evidence, list[list[int]]]:
-    """Evidence for `variant` and the ids it generated for each sentence."""
+    """Evidence for `variant` and the ids it generated for each sentence, on `device` (see
+    Sessions): another one than the variant's own proves the graphs, not the variant.
+    """
     tokenizer = ServingTokenizer(package.read_file(TOKENIZER_FILE), package.manifest.special_ids)
     outputs = _decode(
-        make_engine(package, variant, NUM_SLOTS, torch.get_num_threads()),
+        make_engine(package, variant, NUM_SLOTS, torch.get_num_threads(), device),
         package,
         reference.sources,
     )
     scores = score([tokenizer.decode(ids) for ids in outputs], [s.reference for s in sentences])
     num_exact = sum(ours == theirs for ours, theirs in zip(outputs, reference.outputs, strict=True))
-    difference = max_logit_difference(package, variant, model, reference)
+    difference = max_logit_difference(package, variant, model, reference, device)
     return _evidence(scores, round(num_exact / len(outputs), 6), difference), outputs
 
 
@@ -117,7 +120,11 @@ def _evidence(scores: Scores, token_exact_rate: float, max_logit_difference: flo
 
 
 def max_logit_difference(
-    package: ModelPackage, variant: str, model: Transformer, reference: Reference
+    package: ModelPackage,
+    variant: str,
+    model: Transformer,
+    reference: Reference,
+    device: str = "",
 ) -> float:
     """Largest absolute difference of any logit over a decode of 60 forced steps.
 
@@ -130,7 +137,8 @@ def max_logit_difference(
     chosen = order[:: max(1, len(order) // FORCED_SENTENCES)][:FORCED_SENTENCES]
     num_steps = min(FORCED_STEPS, model.config.max_length)
     forced = [_forced_tokens(model, reference.outputs[i], num_steps) for i in chosen]
-    runner = ModelRunner(Sessions(package, variant, torch.get_num_threads()), len(chosen))
+    sessions = Sessions(package, variant, torch.get_num_threads(), device)
+    runner = ModelRunner(sessions, len(chosen))
     runner.encode([reference.sources[i] for i in chosen], list(range(len(chosen))))
     steps = [runner.decode_step([row[step] for row in forced]).copy() for step in range(num_steps)]
     onnx_logits = np.stack(steps, axis=1)  # (B, T, V)

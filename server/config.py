@@ -16,6 +16,7 @@ from server.cpu_limit import available_cpus
 from server.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "ATTENDANT_"
+DEVICES = ("cpu", "cuda")
 
 
 def option(default: Any, text: str) -> Any:
@@ -33,8 +34,11 @@ class ServerConfig:
     metrics_port: int = option(
         0, "port of Prometheus metrics over HTTP on the same address; 0 for none"
     )
+    device: str = option("cpu", "what decodes: cpu, or cuda for a GPU, with the extra gpu")
     variant: str = option(
-        "", "variant of the packages, such as cpu-int8; empty for each package's default"
+        "",
+        "variant of the packages, such as cpu-int8; empty for each package's default or, where"
+        " that is for another device, its first for this one",
     )
     num_slots: int = option(
         64,
@@ -66,6 +70,7 @@ class ServerConfig:
     )
 
     def __post_init__(self) -> None:
+        self._require("device", self.device in DEVICES, " or ".join(DEVICES))
         for name in (
             "num_slots",
             "workers",

@@ -15,27 +15,33 @@ from server.engine.engine import Engine, EngineLimits
 from server.engine.hypothesis import Hypothesis
 from server.engine.options import DecodingOptions
 from server.engine.sequence import Job
-from server.errors import NotFoundError, PackageError, UnavailableError
+from server.errors import ConfigError, NotFoundError, PackageError, UnavailableError
 from server.metrics import Metrics
 from server.package import (
     MANIFEST_FILE,
     TOKENIZER_FILE,
     ModelPackage,
     Sample,
+    device_of,
     open_package,
 )
 from server.runtime.model_runner import ModelRunner
-from server.runtime.sessions import Sessions
+from server.runtime.sessions import Sessions, check_device
 from server.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
+FIRST_VARIANTS = {"cpu": "cpu-int8", "cuda": "cuda-fp16"}
+"""What to export for a device that a package has nothing for."""
 
-def make_engine(package: ModelPackage, variant: str, num_slots: int, num_threads: int) -> Engine:
-    """An engine over `variant` of `package`; one that never generates padding or the start
-    token.
+
+def make_engine(
+    package: ModelPackage, variant: str, num_slots: int, num_threads: int, device: str = ""
+) -> Engine:
+    """An engine over `variant` of `package`, on `device` (see Sessions); one that never generates
+    padding or the start token.
     """
-    return _engine(Sessions(package, variant, num_threads), num_slots, EngineLimits())
+    return _engine(Sessions(package, variant, num_threads, device), num_slots, EngineLimits())
 
 
 def _engine(sessions: Sessions, num_slots: int, limits: EngineLimits) -> Engine:
@@ -160,13 +166,12 @@ def _version_key(version: str) -> tuple[int, str]:
 def load_model(folder: Path, config: ServerConfig, metrics: Metrics) -> Callable[[], LoadedModel]:
     """Loads, checks and warms the package in `folder`: the slow part, for any thread.
 
-    Returns what makes it serve, to be called on the event loop. Raises PackageError.
+    Returns what makes it serve, to be called on the event loop. Raises PackageError, or ConfigError
+    if the device cannot be used.
     """
+    check_device(config.device)
     package = open_package(folder)
-    variant = config.variant or package.manifest.default_variant
-    if variant not in package.manifest.variants:
-        known = ", ".join(package.manifest.variants)
-        raise PackageError(f"{folder}: there is no variant {variant!r}; there are: {known}")
+    variant = choose_variant(package, config)
     package.check_files()
     tokenizer = Tokenizer(package.read_file(TOKENIZER_FILE), package.manifest.special_ids)
     sessions = Sessions(package, variant, config.num_threads)
@@ -182,6 +187,31 @@ def load_model(folder: Path, config: ServerConfig, metrics: Metrics) -> Callable
         return LoadedModel(package, variant, tokenizer, async_engine)
 
     return serve
+
+
+def choose_variant(package: ModelPackage, config: ServerConfig) -> str:
+    """The variant that `config` names or, where it names none, the package's own for the device.
+
+    Raises PackageError naming the variants there are, ConfigError for one of another device.
+    """
+    variants, named = list(package.manifest.variants), config.variant
+    known = ", ".join(variants)
+    if named and named not in variants:
+        raise PackageError(f"{package.folder}: there is no variant {named!r}; there are: {known}")
+    if named and device_of(named) != config.device:
+        raise ConfigError(
+            f"variant is {named!r}, device is {config.device!r}: "
+            f"start with --device {device_of(named)}, or leave the variant out"
+        )
+    candidates = [package.manifest.default_variant, *variants]
+    fitting = [name for name in candidates if device_of(name) == config.device]
+    if not (named or fitting):
+        raise PackageError(
+            f"{package.folder}: there is no variant for device {config.device!r}; there are: "
+            f"{known}. Export one on a machine that has the device: python -m export CHECKPOINT "
+            f"PACKAGE --variants {','.join([*variants, FIRST_VARIANTS[config.device]])}"
+        )
+    return named or fitting[0]
 
 
 def check_samples(

@@ -25,6 +25,12 @@ ENCODER_FILE = "encoder_model.onnx"
 DECODER_FILE = "decoder_with_past_model.onnx"
 WEIGHTS_FILE = "model.weights"
 """External data of both graphs of a variant: a tensor that both read is stored once."""
+WRITE_CROSS_FILE = "write_cross.onnx"
+COPY_ROWS_FILE = "copy_rows.onnx"
+ALIGN_FILE = "align.onnx"
+"""Beside the graphs of a variant whose caches are on another device than the CPU: what the host
+does itself where they are its own memory.
+"""
 
 INPUT_IDS = "input_ids"
 ATTENTION_MASK = "attention_mask"
@@ -33,6 +39,10 @@ SOURCE_LENGTHS = "source_lengths"
 LOGITS = "logits"
 CROSS_QUERIES = "cross_queries"
 """Queries of the last layer's cross-attention, for alignments."""
+CACHE, UPDATED_CACHE = "cache", "cache_updated"
+SOURCES, TARGETS, PADS = "sources", "targets", "pads"
+KEYS, QUERY, LENGTH, ATTENTION = "keys", "query", "length", "attention"
+"""Inputs and outputs of the graphs over caches on a device."""
 
 
 def cache_names(num_layers: int, prefix: str) -> list[str]:
@@ -41,6 +51,11 @@ def cache_names(num_layers: int, prefix: str) -> list[str]:
     """
     kinds = ("decoder.key", "decoder.value", "encoder.key", "encoder.value")
     return [f"{prefix}.{i}.{kind}" for i in range(num_layers) for kind in kinds]
+
+
+def device_of(variant: str) -> str:
+    """`cpu` or `cuda`: what comes before the dash."""
+    return variant.partition("-")[0]
 
 
 def cross_cache_names(num_layers: int) -> list[str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from server.package import ModelPackage
+
 settings.register_profile("suite", deadline=None)  # a busy machine is no failure
 settings.load_profile("suite")
 
@@ -31,3 +33,14 @@ def numbers_package(tmp_path_factory: pytest.TempPathFactory, numbers_checkpoint
     return tiny_model.numbers_package(
         tmp_path_factory.mktemp("numbers-package"), numbers_checkpoint
     )
+
+
+@pytest.fixture(scope="session")
+def half_package(
+    tmp_path_factory: pytest.TempPathFactory, numbers_checkpoint: Path, numbers_package: Path
+) -> ModelPackage:
+    """numbers/1 with cuda-fp16 beside its CPU variants, in memory: nobody measured it on a GPU."""
+    from tests import tiny_model
+
+    folder = tmp_path_factory.mktemp("half-package")
+    return tiny_model.half_package(folder, numbers_checkpoint, numbers_package)

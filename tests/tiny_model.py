@@ -4,10 +4,16 @@ that needs a trained checkpoint or a whole package.
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from export.build import ExportOptions, build_package
+from export.to_onnx import export_variant
+from server.package import ModelPackage, Variant, open_package
 from training.__main__ import run
+from training.checkpoint import load_model
 from training.config import Config, DataConfig, ModelConfig, TrainConfig
 
 
@@ -55,3 +61,24 @@ def numbers_package(folder: Path, checkpoint: Path | None = None) -> Path:
     """
     checkpoint = checkpoint or numbers_checkpoint(folder / "checkpoint")
     return build_package(ExportOptions(checkpoint, folder / "numbers" / "1"))
+
+
+def half_package(folder: Path, checkpoint: Path, package: Path) -> ModelPackage:
+    """`package`, made of `checkpoint`, copied into `folder` with cuda-fp16 added; its manifest on
+    disk knows nothing of that.
+    """
+    shutil.copytree(package, folder, dirs_exist_ok=True)
+    model, _ = load_model(checkpoint)
+    export_variant(model, "cuda-fp16", folder / "cuda-fp16")
+    manifest = open_package(folder).manifest
+    added = {
+        f"cuda-fp16/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (folder / "cuda-fp16").iterdir()
+    }
+    like = manifest.variants["cpu-fp32"]
+    paths = (like.encoder, like.decoder, like.weights)
+    variant = Variant(*(path.replace("cpu-fp32", "cuda-fp16") for path in paths))
+    variants = {**manifest.variants, "cuda-fp16": variant}
+    return ModelPackage(
+        folder, replace(manifest, variants=variants, files={**manifest.files, **added})
+    )

@@ -8,11 +8,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 
 from server import package as names
-from server.runtime.kv_cache import FloatArray, KVCache
+from server.runtime.binding import bind_inputs, bind_outputs
+from server.runtime.device_cache import DeviceCache
+from server.runtime.host_cache import HostCache
+from server.runtime.kv_cache import FloatArray
 from server.runtime.sessions import Sessions
 
 ENCODER_PADDING = 16
@@ -32,13 +34,21 @@ class ModelRunner:
         architecture = sessions.manifest.architecture
         self._encoder, self._decoder = sessions.encoder, sessions.decoder
         self._pad_id = sessions.manifest.special_ids.pad
-        self._num_layers = architecture.num_decoder_layers
-        self.cache = KVCache(architecture, num_slots)
+        self.cache: HostCache | DeviceCache = (
+            HostCache(architecture, num_slots)
+            if sessions.cache_graphs is None
+            else DeviceCache(architecture, num_slots, sessions.cache_graphs)
+        )
         self._tokens = np.zeros((num_slots, 1), np.int64)
         self._past_lengths = np.zeros(num_slots, np.int32)
-        self._source_lengths = np.zeros(num_slots, np.int32)
+        self._source_lengths = np.ones(num_slots, np.int32)
         self._logits = np.zeros((num_slots, architecture.vocabulary_size), np.float32)
         self._queries = np.zeros((num_slots, architecture.d_model), np.float32)
+        self._inputs: dict[str, np.ndarray] = {
+            names.INPUT_IDS: self._tokens,
+            names.PAST_LENGTHS: self._past_lengths,
+            names.SOURCE_LENGTHS: self._source_lengths,
+        }
         self._bindings: dict[int, ort.IOBinding] = {}
 
     @property
@@ -56,23 +66,20 @@ class ModelRunner:
         for i, source in enumerate(sources):
             groups[-(-len(source) // ENCODER_PADDING) * ENCODER_PADDING].append(i)
         for padded_length, group in groups.items():
-            projected = self._encode_batch([sources[i] for i in group], padded_length)
-            for row, i in enumerate(group):
-                self.cache.write_cross(slots[i], projected, row, len(sources[i]))
+            inputs = self._encoder_inputs([sources[i] for i in group], padded_length)
+            lengths = [len(sources[i]) for i in group]
+            self.cache.encode(self._encoder, inputs, [slots[i] for i in group], lengths)
+            for i in group:
                 self._source_lengths[slots[i]] = len(sources[i])
                 self._past_lengths[slots[i]] = 0
 
-    def _encode_batch(self, sources: list[Sequence[int]], length: int) -> list[FloatArray]:
+    def _encoder_inputs(self, sources: list[Sequence[int]], length: int) -> dict[str, np.ndarray]:
         input_ids = np.full((len(sources), length), self._pad_id, np.int64)  # (B, S)
         attention_mask = np.zeros((len(sources), length), np.int32)  # (B, S)
         for row, source in enumerate(sources):
             input_ids[row, : len(source)] = source
             attention_mask[row, : len(source)] = 1
-        inputs = {names.INPUT_IDS: input_ids, names.ATTENTION_MASK: attention_mask}
-        outputs: list[FloatArray] = self._encoder.run(
-            names.cross_cache_names(self._num_layers), inputs
-        )
-        return outputs
+        return {names.INPUT_IDS: input_ids, names.ATTENTION_MASK: attention_mask}
 
     def decode_step(self, tokens: Sequence[int]) -> FloatArray:
         """Feeds `tokens`, the last token of slots 0 .. n-1, and returns logits float32 (n, V).
@@ -81,9 +88,11 @@ class ModelRunner:
         """
         num_rows = len(tokens)
         self._tokens[:num_rows, 0] = tokens
-        binding = self._bindings.get(num_rows)
+        num_bound = self.cache.num_bound(num_rows)
+        binding = self._bindings.get(num_bound)
         if binding is None:
-            binding = self._bindings[num_rows] = self._bind(num_rows)
+            binding = self._bindings[num_bound] = self._bind(num_bound)
+        self.cache.before_step(binding, self._inputs)
         self._decoder.run_with_iobinding(binding)
         self._past_lengths[:num_rows] += 1
         return self._logits[:num_rows]
@@ -93,26 +102,10 @@ class ModelRunner:
         appends in place.
         """
         binding = self._decoder.io_binding()
-        inputs: list[tuple[str, npt.NDArray[np.generic]]] = [
-            (names.INPUT_IDS, self._tokens),
-            (names.PAST_LENGTHS, self._past_lengths),
-            (names.SOURCE_LENGTHS, self._source_lengths),
-            *zip(
-                names.cache_names(self._num_layers, "past_key_values"),
-                self.cache.arrays,
-                strict=True,
-            ),
-        ]
-        for name, array in inputs:
-            shape = (num_rows, *array.shape[1:])
-            binding.bind_input(name, "cpu", 0, array.dtype, shape, array.ctypes.data)
-        outputs = zip(
-            names.cache_names(self._num_layers, "present"), self.cache.arrays, strict=True
-        )
-        scores = ((names.LOGITS, self._logits), (names.CROSS_QUERIES, self._queries))
-        for name, array in (*scores, *outputs):
-            shape = (num_rows, *array.shape[1:])
-            binding.bind_output(name, "cpu", 0, array.dtype, shape, array.ctypes.data)
+        bind_inputs(binding, self._inputs, num_rows)
+        self.cache.bind(binding, num_rows)
+        outputs = {names.LOGITS: self._logits, names.CROSS_QUERIES: self._queries}
+        bind_outputs(binding, outputs, num_rows)
         return binding
 
     def attention(self, slot: int) -> FloatArray:
