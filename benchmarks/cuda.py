@@ -38,8 +38,8 @@ from server.engine.engine import Engine
 from server.engine.hypothesis import Hypothesis
 from server.engine.options import DecodingOptions
 from server.engine.sequence import Job
+from server.engines import make_engine
 from server.errors import ConfigError
-from server.models import make_engine
 from server.package import EVIDENCE_LIMITS, TOKENIZER_FILE, ModelPackage
 from server.runtime.sessions import check_device
 from server.text.tokenizer import Tokenizer

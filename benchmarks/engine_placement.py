@@ -3,8 +3,8 @@
     python -m benchmarks.engine_placement --data FOLDER
 
 One process answers 64 callers from an asyncio loop, as the server does, once with the engine in a
-thread (at Python's switch interval of 5 ms, and at 0.1 ms) and once with it in a child process that
-is spoken to over a pipe. The loop is idle but for the callers, or saturated: another task computes
+thread (at Python's switch interval of 5 ms, and at 0.1 ms) and once with it in a process of its
+own, as the server has it. The loop is idle but for the callers, or saturated: another task computes
 in Python whenever the callers leave it a moment. Printed are tokens a second with 64 in flight and
 the latency of one sentence alone; runs are interleaved, figures are medians.
 """
@@ -15,88 +15,37 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
-import multiprocessing
 import statistics
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.service import served_tokens_per_s
 from server.config import ServerConfig
 from server.engine.async_engine import AsyncEngine
-from server.engine.engine import StepResult
 from server.engine.options import DecodingOptions
+from server.engine.remote import EngineProcess, RemoteWorker
 from server.engine.sequence import Job
-from server.models import find_packages, make_engine
+from server.engine.wire import HostSpec
+from server.engine.worker import Worker
+from server.engines import make_engine
+from server.models import find_packages
 from server.package import TOKENIZER_FILE, open_package
 from server.rpc.app import running
 from server.text.tokenizer import Tokenizer
 from training.corpus import multi30k_file, read_lines
 
 IN_FLIGHT = 64
-ROUNDS = 5
+ROUNDS = 3
 BURN_S = 0.0005
 """How long the saturating task holds the loop at a time."""
-NUM_ALONE = 40
-
-
-def serve_engine(folder: Path, pipe: Connection) -> None:
-    """The child: commands from `pipe`, a step, results into it."""
-    package = open_package(folder)
-    engine = make_engine(package, package.manifest.default_variant, IN_FLIGHT, num_threads=1)
-    pipe.send(None)
-    while True:
-        while pipe.poll(None if not engine.has_work else 0):
-            command = pipe.recv()
-            if command is None:
-                return
-            engine.add(command[1], command[0])
-        result = engine.step()
-        if result.ended:
-            pipe.send(result)
-
-
-class ProcessWorker:
-    """What AsyncEngine needs of a Worker, with the engine in a child process."""
-
-    num_rows = IN_FLIGHT
-    is_alive = True
-
-    def __init__(self, folder: Path) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, childs = context.Pipe()
-        self._process = context.Process(target=serve_engine, args=(folder, childs), daemon=True)
-        self._process.start()
-        self._pipe.recv()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self.on_result: Callable[[StepResult], None] = lambda _result: None
-        self.on_death: Callable[[], None] = lambda: None
-
-    def start(self) -> None:
-        self._reader.start()
-
-    def _read(self) -> None:
-        with suppress(EOFError, OSError):
-            while True:
-                self.on_result(self._pipe.recv())
-
-    def add(self, sequence_id: int, job: Job) -> None:
-        self._pipe.send((sequence_id, job))
-
-    def cancel(self, _sequence_ids: list[int]) -> None:
-        """Nobody hangs up here."""
-
-    def close(self) -> None:
-        self._pipe.send(None)
-
-    def join(self, timeout_s: float) -> None:
-        self._process.join(timeout_s)
+NUM_ALONE = 10
+NUM_SATURATED = 64
+"""Sentences beside a saturated loop, which takes a thread's engine minutes for more."""
 
 
 @dataclass(frozen=True)
@@ -115,16 +64,21 @@ PLACEMENTS = (
 )
 
 
+def make_worker(placement: Placement, folder: Path) -> Worker | RemoteWorker:
+    """An engine where `placement` says, warm."""
+    if placement.is_process:
+        process = EngineProcess(HostSpec(folder, "", "cpu", IN_FLIGHT, 1, 1, ageing_s=5.0))
+        process.wait_until_ready()
+        return process.workers[0]
+    package = open_package(folder)
+    engine = make_engine(package, package.manifest.default_variant, IN_FLIGHT, num_threads=1)
+    return Worker(engine, 0)
+
+
 @asynccontextmanager
 async def placed(placement: Placement, folder: Path) -> AsyncIterator[AsyncEngine]:
     """A running engine."""
-    package = open_package(folder)
-    if placement.is_process:
-        engine = AsyncEngine([], max_pending=100_000)
-        engine._workers, engine._loads = [ProcessWorker(folder)], [0]  # type: ignore[list-item]
-    else:
-        inner = make_engine(package, package.manifest.default_variant, IN_FLIGHT, num_threads=1)
-        engine = AsyncEngine([inner], max_pending=100_000)
+    engine = AsyncEngine([make_worker(placement, folder)], max_pending=100_000)
     sys.setswitchinterval(placement.switch_interval_s)
     engine.start()
     try:
@@ -232,7 +186,8 @@ def main() -> None:
         figures: dict[str, list[tuple[float, float]]] = {p.name: [] for p in PLACEMENTS}
         for _ in range(ROUNDS):
             for placement in PLACEMENTS:
-                found = asyncio.run(measure(placement, folder, jobs, is_saturated))
+                some = jobs[:NUM_SATURATED] if is_saturated else jobs
+                found = asyncio.run(measure(placement, folder, some, is_saturated))
                 figures[placement.name].append(found)
         print(f"loop {'saturated' if is_saturated else 'idle but for the callers'}:")
         for name, found_figures in figures.items():

@@ -27,8 +27,10 @@ from server.engine.engine import Engine
 from server.engine.hypothesis import Hypothesis
 from server.engine.options import DecodingOptions, EarlyStopping, Sampling
 from server.engine.sequence import Job, Priority
+from server.engine.worker import Worker
+from server.engines import decode_all, make_engine
 from server.errors import DeadlineError
-from server.models import decode_all, find_packages, make_engine
+from server.models import find_packages
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
 from server.text.tokenizer import Tokenizer
 from training.corpus import multi30k_file, read_lines
@@ -189,7 +191,7 @@ def poisson(
     engine.on_step = lambda stats: rows.append(stats.num_rows) if stats.num_rows else None
 
     async def run() -> tuple[list[Fingerprint], Strangers]:
-        runner = AsyncEngine([engine], max_pending=100_000)
+        runner = AsyncEngine([Worker(engine, 0)], max_pending=100_000)
         runner.start()
         strangers = Strangers(runner, sources, seed=4)
         found = await under_load(runner, strangers, jobs, rate, seed=5)

@@ -22,7 +22,8 @@ from attendant import AsyncClient
 
 from benchmarks.quality import IN_FLIGHT
 from demos.server_process import ServerProcess, running_server
-from server.models import decode_greedy, find_packages, make_engine
+from server.engines import decode_greedy, make_engine
+from server.models import find_packages
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
 from server.text.tokenizer import Tokenizer
 from training.corpus import multi30k_file, read_lines

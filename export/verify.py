@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from server.engine.engine import Engine
+from server.engines import decode_greedy, make_engine
 from server.errors import PackageError
-from server.models import decode_greedy, make_engine
 from server.package import TOKENIZER_FILE, Evidence, ModelPackage, Sample
 from server.runtime.model_runner import ModelRunner
 from server.runtime.sessions import Sessions

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from attendant.load.sentences import SENTENCES
 
-from server.config import ServerConfig
-from server.metrics import Metrics
-from server.models import decode_greedy, load_model, make_engine
+from server import engine_host
+from server.engine.wire import HostSpec
+from server.engines import decode_greedy, make_engine
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
 from server.text.tokenizer import Tokenizer
 
@@ -24,7 +24,8 @@ def package() -> ModelPackage:
 def test_it_loads_and_its_samples_come_out_as_at_the_export(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    load_model(FOLDER, ServerConfig(), Metrics())
+    variant, _engines = engine_host.load(HostSpec(FOLDER, "", "cpu", 8, 1, 1, ageing_s=5.0))
+    assert variant == "cpu-int8"
     assert caplog.text == ""
 
 

@@ -11,14 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.engine.admission import Admission, Group
-from server.engine.engine import Engine, StepResult
+from server.engine.engine import StepResult
 from server.engine.hypothesis import Hypothesis
+from server.engine.remote import RemoteWorker
 from server.engine.sequence import Job, SequenceStatus
 from server.engine.sequence import Sequence as EngineSequence
+from server.engine.wire import Outcome, Report
 from server.engine.worker import Worker
 from server.errors import DeadlineError, QueueFullError, UnavailableError
 
 logger = logging.getLogger(__name__)
+
+AnyWorker = Worker | RemoteWorker
+"""An engine in a thread of this process, or in a process of its own."""
 
 JOIN_TIMEOUT_S = 5.0
 """How long a step may take at shutdown: a stuck one must not keep the process."""
@@ -43,13 +48,13 @@ class _Pending:
 
 
 class AsyncEngine:
-    """Runs `engines`, one thread each, until closed. All methods belong to the event loop that
-    called `start`.
+    """Shares work among `workers` until closed. All methods belong to the event loop that called
+    `start`.
     """
 
-    def __init__(self, engines: Sequence[Engine], max_pending: int) -> None:
+    def __init__(self, workers: Sequence[AnyWorker], max_pending: int) -> None:
         """`max_pending` bounds the sequences waiting and running together."""
-        self._workers = [Worker(engine, i) for i, engine in enumerate(engines)]
+        self._workers = list(workers)
         self._loads = [0] * len(self._workers)
         self._admission = Admission(max_pending)
         self._pending: dict[int, _Pending] = {}
@@ -58,12 +63,15 @@ class AsyncEngine:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Starts the threads; call once, on the event loop."""
+        """Starts the workers; call once, on the event loop."""
         self._loop = asyncio.get_running_loop()
         for worker in self._workers:
-            worker.on_result = lambda result: self._call_on_loop(self._resolve, result)
-            worker.on_death = lambda: self._call_on_loop(self._fail_all, "the engine has died")
-            worker.start()
+            self._attach(worker)
+
+    def _attach(self, worker: AnyWorker) -> None:
+        worker.on_result = lambda result: self._call_on_loop(self._resolve, result)
+        worker.on_death = lambda: self._call_on_loop(self._fail_all, "the engine has died")
+        worker.start()
 
     @property
     def num_pending(self) -> int:
@@ -76,7 +84,7 @@ class AsyncEngine:
         return min(worker.num_rows for worker in self._workers)
 
     def is_healthy(self, stuck_after_s: float) -> bool:
-        """Whether every thread lives and moves; see Worker."""
+        """Whether every worker lives and moves; see Worker."""
         return all(worker.is_healthy(stuck_after_s) for worker in self._workers)
 
     async def generate(self, jobs: list[Job]) -> list[Completion]:
@@ -117,20 +125,26 @@ class AsyncEngine:
         for victim in self._admission.admit(group):
             self._push_out(victim)
         self._last_id = ids[-1]
-        for sequence_id, job in zip(ids, jobs, strict=True):
-            self._dispatch(sequence_id, job)
+        self._dispatch(dict(zip(ids, jobs, strict=True)))
         return group
 
-    def _dispatch(self, sequence_id: int, job: Job) -> None:
-        """Gives `job` to the worker with the least to do."""
+    def _dispatch(self, jobs: dict[int, Job]) -> None:
+        """Gives each of `jobs` to the worker with the least to do."""
+        shares: dict[int, dict[int, Job]] = {}
+        for sequence_id, job in jobs.items():
+            index = self._loads.index(min(self._loads))
+            self._loads[index] += 1
+            self._pending[sequence_id] = self._expect(index, job)
+            shares.setdefault(index, {})[sequence_id] = job
+        for index, share in shares.items():
+            self._workers[index].add(share)
+
+    def _expect(self, index: int, job: Job) -> _Pending:
         assert self._loop is not None
-        index = self._loads.index(min(self._loads))
-        self._loads[index] += 1
         stream: asyncio.Queue[list[int] | None] | None = None
         if job.is_streamed:
             stream = asyncio.Queue()
-        self._pending[sequence_id] = _Pending(index, self._loop.create_future(), stream)
-        self._workers[index].add(sequence_id, job)
+        return _Pending(index, self._loop.create_future(), stream)
 
     def _push_out(self, group: Group) -> None:
         error = QueueFullError("the queue is full: another caller's texts had a better claim")
@@ -161,7 +175,7 @@ class AsyncEngine:
         return pending
 
     async def close(self) -> None:
-        """Stops the threads after their current step; what is still pending fails with
+        """Stops the workers after their current step; what is still pending fails with
         UnavailableError.
         """
         self._is_closing = True
@@ -178,7 +192,7 @@ class AsyncEngine:
         except RuntimeError:
             logger.warning("the event loop is gone; %s is not called", function)
 
-    def _resolve(self, result: StepResult) -> None:
+    def _resolve(self, result: StepResult | Report) -> None:
         for sequence_id, tokens in result.streamed:
             pending = self._pending.get(sequence_id)
             if pending is not None and pending.stream is not None:
@@ -195,7 +209,7 @@ class AsyncEngine:
                 _fail(pending, UnavailableError(reason))
 
 
-def _settle(pending: _Pending, sequence: EngineSequence) -> None:
+def _settle(pending: _Pending, sequence: EngineSequence | Outcome) -> None:
     if sequence.status is SequenceStatus.EXPIRED:
         _fail(pending, DeadlineError("the deadline passed, or was too close for this text"))
         return
@@ -208,5 +222,6 @@ def _settle(pending: _Pending, sequence: EngineSequence) -> None:
 def _fail(pending: _Pending, error: Exception) -> None:
     if not pending.future.done():
         pending.future.set_exception(error)
+        pending.future.exception()  # a stream that was left never looks: nothing to complain of
     if pending.stream is not None:
         pending.stream.put_nowait(None)

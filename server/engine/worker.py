@@ -19,8 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Add:
-    sequence_id: int
-    job: Job
+    jobs: dict[int, Job]
 
 
 @dataclass(frozen=True)
@@ -58,14 +57,18 @@ class Worker:
         """Starts the thread; call once."""
         self._thread.start()
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since it began its last step; 0 where it has nothing to do."""
+        return 0.0 if self._is_idle else time.monotonic() - self._last_beat
+
     def is_healthy(self, stuck_after_s: float) -> bool:
         """Whether it is alive and, if it has work, began a step within `stuck_after_s`."""
-        is_moving = self._is_idle or time.monotonic() - self._last_beat < stuck_after_s
-        return self.is_alive and is_moving
+        return self.is_alive and (self._is_idle or self.silent_s < stuck_after_s)
 
-    def add(self, sequence_id: int, job: Job) -> None:
-        """Queues `job` for the next step."""
-        self._inbox.append(_Add(sequence_id, job))
+    def add(self, jobs: dict[int, Job]) -> None:
+        """Queues `jobs`, by sequence id, for the next step: all of them for the same one."""
+        self._inbox.append(_Add(jobs))
         self._wake.set()
 
     def cancel(self, sequence_ids: list[int]) -> None:
@@ -106,7 +109,8 @@ class Worker:
         while self._inbox:
             command = self._inbox.popleft()
             if isinstance(command, _Add):
-                self._engine.add(command.job, command.sequence_id)
+                for sequence_id, job in command.jobs.items():
+                    self._engine.add(job, sequence_id)
             else:
                 for sequence_id in command.sequence_ids:
                     self._engine.cancel(sequence_id)

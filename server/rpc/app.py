@@ -90,8 +90,8 @@ class App:
             ) from error
         await self._server.start()
         for folder in find_packages(self.config.models):
-            serve = await asyncio.to_thread(load_model, folder, self.config, self.metrics)
-            model = serve()
+            model = await asyncio.to_thread(load_model, folder, self.config, self.metrics)
+            model.engine.start()
             self.registry.add(model)
             logger.info("loaded %s, %s", model.package.label, model.variant)
         await self._set_health(SERVING)

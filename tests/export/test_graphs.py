@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from server.models import decode_greedy, make_engine
+from server.engines import decode_greedy, make_engine
 from server.package import open_package
 from server.runtime.model_runner import ModelRunner
 from server.runtime.sessions import Sessions

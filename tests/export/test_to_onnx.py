@@ -136,7 +136,10 @@ def test_inputs_and_outputs_have_the_names_of_the_contract(
 def test_queries_of_the_last_cross_attention_come_as_one_vector_a_row(
     exported: Exported, variant: str
 ) -> None:
-    outputs = {o.name: o.type.tensor_type for o in graph(exported, variant, names.DECODER_FILE).graph.output}
+    outputs = {
+        o.name: o.type.tensor_type
+        for o in graph(exported, variant, names.DECODER_FILE).graph.output
+    }
     queries, logits = outputs[names.CROSS_QUERIES], outputs[names.LOGITS]
     assert queries.elem_type == TensorProto.FLOAT
     batch, width = queries.shape.dim

@@ -10,7 +10,7 @@ import pytest
 
 from server.engine.options import DecodingOptions
 from server.engine.sequence import Job
-from server.models import decode_greedy, make_engine
+from server.engines import decode_greedy, make_engine
 from server.package import open_package
 from server.runtime.model_runner import ModelRunner
 from server.runtime.sessions import Sessions

@@ -11,10 +11,11 @@ import onnxruntime as ort
 import pytest
 
 from demos.server_process import REPOSITORY
+from server import engine_host
 from server.config import ServerConfig
+from server.engine.wire import HostSpec
+from server.engines import choose_variant
 from server.errors import ConfigError, PackageError
-from server.metrics import Metrics
-from server.models import choose_variant, load_model
 from server.package import ModelPackage
 from server.runtime import sessions
 from server.runtime.sessions import Sessions, check_device
@@ -23,7 +24,7 @@ ALL = ["AzureExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 def variant_of(package: ModelPackage, device: str, variant: str = "") -> str:
-    return choose_variant(package, ServerConfig(device=device, variant=variant))
+    return choose_variant(package, variant, device)
 
 
 def without(package: ModelPackage, *variants: str) -> ModelPackage:
@@ -67,7 +68,7 @@ def test_an_onnxruntime_without_cuda_is_named(
     for load in (
         lambda: check_device("cuda"),
         lambda: Sessions(half_package, "cuda-fp16", 1),
-        lambda: load_model(half_package.folder, ServerConfig(device="cuda"), Metrics()),
+        lambda: engine_host.load(HostSpec(half_package.folder, "", "cuda", 4, 1, 1, 5.0)),
     ):
         with pytest.raises(ConfigError, match=r"has no CUDAExecutionProvider; .* the extra gpu"):
             load()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import Callable
@@ -8,20 +9,15 @@ from typing import Any
 
 import pytest
 
-from server import models
+from server import engine_host
 from server.config import ServerConfig
 from server.engine.engine import Engine
 from server.engine.options import DecodingOptions
+from server.engine.wire import HostSpec
+from server.engines import decode_all, decode_greedy, make_engine
 from server.errors import PackageError, UnavailableError
 from server.metrics import Metrics
-from server.models import (
-    ModelRegistry,
-    decode_all,
-    decode_greedy,
-    find_packages,
-    load_model,
-    make_engine,
-)
+from server.models import ModelRegistry, find_packages, load_model
 from server.package import _seal, open_package
 
 
@@ -35,6 +31,10 @@ def edited(package: Path, folder: Path, change: Callable[[dict[str, Any]], None]
     manifest["seal"] = _seal(manifest)
     (copy / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return copy
+
+
+def spec(folder: Path, num_slots: int = 4, num_workers: int = 1) -> HostSpec:
+    return HostSpec(folder, "", "cpu", num_slots, 1, num_workers, ageing_s=5.0)
 
 
 def spoil_samples(manifest: dict[str, Any], count: int) -> None:
@@ -54,7 +54,7 @@ def test_a_few_different_samples_are_a_warning(
     numbers_package: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = edited(numbers_package, tmp_path, lambda manifest: spoil_samples(manifest, 2))
-    load_model(folder, ServerConfig(), Metrics())
+    engine_host.load(spec(folder))
     assert "sample sentences come out differently" in caplog.text
 
 
@@ -63,7 +63,7 @@ def test_every_worker_is_checked_and_all_share_one_copy_of_the_weights(
 ) -> None:
     made: list[object] = []
     checked: list[Engine] = []
-    sessions, check = models.Sessions, models.check_samples
+    sessions, check = engine_host.Sessions, engine_host.check_samples
 
     def count_sessions(*arguments: Any) -> object:
         made.append(sessions(*arguments))
@@ -73,21 +73,27 @@ def test_every_worker_is_checked_and_all_share_one_copy_of_the_weights(
         checked.append(arguments[-1])
         check(*arguments)
 
-    monkeypatch.setattr(models, "Sessions", count_sessions)
-    monkeypatch.setattr(models, "check_samples", count_checks)
-    metrics = Metrics()
-    load_model(numbers_package, ServerConfig(workers=3, num_slots=5), metrics)
+    monkeypatch.setattr(engine_host, "Sessions", count_sessions)
+    monkeypatch.setattr(engine_host, "check_samples", count_checks)
+    variant, engines = engine_host.load(spec(numbers_package, num_slots=5, num_workers=3))
+    assert variant == "cpu-int8"
+    assert engines == checked
     assert len(made) == 1
     assert len({*checked}) == 3
     assert [engine.num_rows for engine in checked] == [5, 5, 5]
-    slots = metrics.registry.get_sample_value("attendant_cache_slots", {"model": "numbers"})
-    assert slots == 15
 
 
-def test_the_warm_up_is_not_counted(numbers_package: Path) -> None:
+@pytest.mark.asyncio
+async def test_the_warm_up_is_not_counted_and_the_slots_of_all_workers_are(
+    numbers_package: Path,
+) -> None:
     metrics = Metrics()
-    load_model(numbers_package, ServerConfig(), metrics)
+    config = ServerConfig(workers=2, num_slots=5)
+    model = await asyncio.to_thread(load_model, numbers_package, config, metrics)
+    model.engine.start()
+    await model.engine.close()
     labels = {"model": "numbers"}
+    assert metrics.registry.get_sample_value("attendant_cache_slots", labels) == 10
     steps = metrics.registry.get_sample_value("attendant_decode_batch_size_count", labels)
     assert steps == 0
 

@@ -15,23 +15,41 @@ from attendant.errors import (
     OverloadedError,
     UnavailableError,
 )
-from attendant.translation import FinishReason, Translation
+from attendant.options import EarlyStopping, Options, Priority, Sampling
+from attendant.translation import (
+    Alignment,
+    FinishReason,
+    Hypothesis,
+    Token,
+    TokenLink,
+    Translation,
+    TranslationPart,
+)
 
 __version__ = version("attendant")
 
 __all__ = [
+    "Alignment",
     "AsyncClient",
     "AttendantError",
     "CancelledError",
     "Client",
     "DeadlineError",
+    "EarlyStopping",
     "FinishReason",
+    "Hypothesis",
     "InternalError",
     "InvalidRequestError",
     "KeepAlive",
     "NotFoundError",
+    "Options",
     "OverloadedError",
+    "Priority",
+    "Sampling",
+    "Token",
+    "TokenLink",
     "Translation",
+    "TranslationPart",
     "UnavailableError",
     "__version__",
 ]

@@ -1,7 +1,7 @@
 """The client for asyncio. What to send and how to read the answer is in `messages` and `health`."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Self, overload
 
@@ -12,8 +12,15 @@ from attendant_protos.v1.translation_pb2_grpc import TranslationServiceStub
 from attendant import health
 from attendant.channel import KeepAlive, channel_options
 from attendant.errors import error_from_rpc
-from attendant.messages import build_request, parse_response
-from attendant.translation import Translation
+from attendant.messages import (
+    build_request,
+    build_stream_request,
+    check_end,
+    parse_part,
+    parse_response,
+)
+from attendant.options import Options
+from attendant.translation import Translation, TranslationPart
 
 
 class AsyncClient:
@@ -40,6 +47,9 @@ class AsyncClient:
         self._translate: grpc.aio.UnaryUnaryMultiCallable[
             pb.TranslateRequest, pb.TranslateResponse
         ] = stub.Translate
+        self._translate_stream: grpc.aio.UnaryStreamMultiCallable[
+            pb.TranslateStreamRequest, pb.TranslateStreamResponse
+        ] = stub.TranslateStream
         self._check: grpc.aio.UnaryUnaryMultiCallable[health.CheckRequest, health.CheckResponse] = (
             health.HealthStub(self._channel).Check
         )
@@ -52,7 +62,7 @@ class AsyncClient:
         source_language: str,
         target_language: str,
         model: str = "",
-        max_target_tokens: int | None = None,
+        options: Options | None = None,
         timeout_s: float | None = None,
     ) -> Translation: ...
 
@@ -64,7 +74,7 @@ class AsyncClient:
         source_language: str,
         target_language: str,
         model: str = "",
-        max_target_tokens: int | None = None,
+        options: Options | None = None,
         timeout_s: float | None = None,
     ) -> list[Translation]: ...
 
@@ -75,7 +85,7 @@ class AsyncClient:
         source_language: str,
         target_language: str,
         model: str = "",
-        max_target_tokens: int | None = None,
+        options: Options | None = None,
         timeout_s: float | None = None,
     ) -> Translation | list[Translation]:
         """Translates a text, or several in one call. Cancelling the task cancels the call.
@@ -85,7 +95,7 @@ class AsyncClient:
             source_language: Language of the text, a code such as "en".
             target_language: Language to translate into, a code such as "de".
             model: Name of the model; may be left out where the server has only one.
-            max_target_tokens: Upper limit of target tokens per text; None for the server's own.
+            options: How to translate; None for the server's own ways.
             timeout_s: Deadline of this call in seconds; None for the client's.
 
         Returns:
@@ -95,11 +105,40 @@ class AsyncClient:
             AttendantError: Or the one of its kinds that fits; see `attendant.errors`.
         """
         texts = [text] if isinstance(text, str) else text
-        request = build_request(texts, source_language, target_language, model, max_target_tokens)
+        request = build_request(texts, source_language, target_language, model, options)
         if not texts:
             return []
         translations = parse_response(await self._call(request, timeout_s), len(texts))
         return translations[0] if isinstance(text, str) else translations
+
+    def translate_stream(
+        self,
+        text: str,
+        *,
+        source_language: str,
+        target_language: str,
+        model: str = "",
+        options: Options | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncGenerator[TranslationPart, None]:
+        """Translates a text and yields it as it grows; the last part has the whole translation.
+
+        The call begins when the first part is asked for. Closing the iterator, as
+        `contextlib.aclosing` does, or cancelling the task cancels it.
+
+        Args:
+            text: A sentence.
+            source_language: Language of the text, a code such as "en".
+            target_language: Language to translate into, a code such as "de".
+            model: Name of the model; may be left out where the server has only one.
+            options: How to translate; None for the server's own ways.
+            timeout_s: Deadline of the whole stream in seconds; None for the client's.
+
+        Raises:
+            AttendantError: Or the one of its kinds that fits, here or from the iterator.
+        """
+        request = build_stream_request(text, source_language, target_language, model, options)
+        return self._parts(request, timeout_s)
 
     async def is_serving(self, timeout_s: float = health.CHECK_TIMEOUT_S) -> bool:
         """Whether the server can be reached and says that it takes requests.
@@ -149,3 +188,19 @@ class AsyncClient:
             return await self._translate(request, timeout=timeout_s)
         except grpc.RpcError as error:
             raise error_from_rpc(error) from error
+
+    async def _parts(
+        self, request: pb.TranslateStreamRequest, timeout_s: float | None
+    ) -> AsyncGenerator[TranslationPart, None]:
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
+        call = self._translate_stream(request, timeout=timeout_s)
+        try:
+            part = None
+            async for response in call:
+                part = parse_part(response)
+                yield part
+            check_end(part)
+        except grpc.RpcError as error:
+            raise error_from_rpc(error) from error
+        finally:
+            call.cancel()

@@ -1,5 +1,6 @@
 """What a translation is to the caller. Knows nothing of gRPC or protobuf."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,8 +17,82 @@ class FinishReason(StrEnum):
     EMPTY = "empty"
     """There was nothing to translate."""
 
+    LOOP = "loop"
+    """The translation repeated itself and was ended."""
+
+    DEADLINE = "deadline"
+    """Time ran out; the text is what there was."""
+
     UNKNOWN = "unknown"
     """A reason that this version of the client has no name for: the server is newer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A target token."""
+
+    piece: str
+    """The piece of the model's vocabulary."""
+
+    log_probability: float
+    """Natural logarithm of its probability after the tokens before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLink:
+    """The source token that a target token attends to most."""
+
+    source: int
+    """Index in `Alignment.source_tokens`."""
+
+    target: int
+    """Index in `Alignment.target_tokens`."""
+
+    weight: float
+    """Its share of the attention, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Which source tokens a translation's tokens attend to."""
+
+    source_tokens: Sequence[str]
+    """The tokens of the source, its language tag and end of sentence included."""
+
+    target_tokens: Sequence[str]
+    """The tokens of the translation."""
+
+    links: Sequence[TokenLink]
+    """One for each target token, in their order."""
+
+    words: str
+    """Links between words, counted from 0, in Pharaoh format: "0-0 1-2"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One possible translation; `str()` of it is the text. None and empty where not asked for."""
+
+    text: str
+    """The text."""
+
+    finish_reason: FinishReason
+    """Why it ends where it does."""
+
+    score: float | None = None
+    """What hypotheses compete by: log_probability / length ** length_penalty."""
+
+    log_probability: float | None = None
+    """Natural logarithm of the probability of its tokens, those of a prefix not counted."""
+
+    tokens: Sequence[Token] = ()
+    """Its tokens, the end of sentence included."""
+
+    alignment: Alignment | None = None
+    """Which source tokens its tokens attend to."""
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +110,26 @@ class Translation:
 
     target_tokens: int
     """Tokens generated, the end of sentence counted; 0 for an empty text."""
+
+    hypotheses: Sequence[Hypothesis] = ()
+    """Best first, where several, samples, beams, scores or alignments were asked for."""
+
+    seed: int | None = None
+    """The seed that was used, where sampling was asked for."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationPart:
+    """A part of a translation as it grows; `str()` of it is its text."""
+
+    text: str
+    """Text to append to what came before; whole characters."""
+
+    translation: Translation | None = None
+    """The whole translation, in the last part only."""
 
     def __str__(self) -> str:
         return self.text

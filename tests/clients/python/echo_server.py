@@ -1,7 +1,7 @@
 """A small real server for the client's tests: answers texts in upper case, or as a test says."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn, Self
 
@@ -11,6 +11,9 @@ from attendant_protos.v1 import translation_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 Answer = Callable[[pb.TranslateRequest, grpc.ServicerContext], pb.TranslateResponse]
+StreamAnswer = Callable[
+    [pb.TranslateStreamRequest, grpc.ServicerContext], Iterator[pb.TranslateStreamResponse]
+]
 
 PATIENCE_S = 20.0
 """How long a test waits for what must happen, before it fails rather than hang."""
@@ -29,6 +32,15 @@ def _shout(text: str) -> pb.Translation:
         source_tokens=num_words,
         target_tokens=num_words + 1 if text else 0,
     )
+
+
+def echo_stream(
+    request: pb.TranslateStreamRequest, context: grpc.ServicerContext
+) -> Iterator[pb.TranslateStreamResponse]:
+    """Answers the text in upper case, word by word."""
+    for i, word in enumerate(request.text.upper().split()):
+        yield pb.TranslateStreamResponse(text=f" {word}" if i else word)
+    yield pb.TranslateStreamResponse(translation=_shout(request.text), model="echo/1")
 
 
 def refuse(code: grpc.StatusCode, details: str) -> Answer:
@@ -83,7 +95,9 @@ class EchoServer(translation_pb2_grpc.TranslationServiceServicer):
 
     def __init__(self, port: int = 0) -> None:
         self.answer: Answer = echo
+        self.stream_answer: StreamAnswer = echo_stream
         self.requests: list[pb.TranslateRequest] = []
+        self.stream_requests: list[pb.TranslateStreamRequest] = []
         self.max_in_flight = 0
         self.health = _Health()
         self._in_flight = 0
@@ -107,6 +121,12 @@ class EchoServer(translation_pb2_grpc.TranslationServiceServicer):
         finally:
             with self._lock:
                 self._in_flight -= 1
+
+    def TranslateStream(  # noqa: N802 - the API names it
+        self, request: pb.TranslateStreamRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.TranslateStreamResponse]:
+        self.stream_requests.append(request)
+        return self.stream_answer(request, context)
 
     def __enter__(self) -> Self:
         self._server.start()

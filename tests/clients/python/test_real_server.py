@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from attendant import Client, FinishReason, InvalidRequestError, NotFoundError
+from attendant import (
+    AsyncClient,
+    Client,
+    FinishReason,
+    InvalidRequestError,
+    NotFoundError,
+    Options,
+    Priority,
+    Sampling,
+)
 
 from demos.server_process import ServerProcess, running_server
 
@@ -46,6 +57,95 @@ def test_a_refusal_names_the_field(server: ServerProcess) -> None:
             client.translate("\a", source_language="en", target_language="de")
         with pytest.raises(NotFoundError, match="it has en, de"):
             client.translate("one", source_language="en", target_language="fr")
+
+
+EN_DE: Any = {"source_language": "en", "target_language": "de"}
+TEXT = "nine thousand, nine hundred and ninety-nine"
+
+
+def test_a_beam_answers_hypotheses_with_scores_and_alignments(server: ServerProcess) -> None:
+    options = Options(beam_size=4, num_hypotheses=3, scores=True, alignment=True)
+    with Client(server.target) as client:
+        found = client.translate(TEXT, options=options, **EN_DE)
+        plain = client.translate(TEXT, **EN_DE)
+    assert str(found.hypotheses[0]) == found.text
+    scores = [hypothesis.score for hypothesis in found.hypotheses]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
+    for hypothesis in found.hypotheses:
+        assert hypothesis.tokens[-1].piece == "</s>"
+        assert hypothesis.alignment is not None
+        assert len(hypothesis.alignment.source_tokens) == found.source_tokens
+        assert len(hypothesis.alignment.links) == len(hypothesis.tokens) - 1
+    assert plain.hypotheses == ()
+    assert plain.seed is None
+
+
+def test_a_seed_that_the_server_told_gives_the_same_again(server: ServerProcess) -> None:
+    with Client(server.target) as client:
+        options = Options(sampling=Sampling(temperature=3.0))
+        first, other = client.translate([TEXT, TEXT], options=options, **EN_DE)
+        assert first == other
+        again = Options(sampling=Sampling(temperature=3.0, seed=first.seed))
+        assert client.translate(TEXT, options=again, **EN_DE) == first
+
+
+def test_prefixes_limits_and_priorities_are_kept(server: ServerProcess) -> None:
+    options = Options(target_prefix=["neun", ""], priority=Priority.BULK, max_target_tokens=3)
+    with Client(server.target) as client:
+        first, second = client.translate([TEXT, TEXT], options=options, **EN_DE)
+    assert first.text.startswith("neun")
+    assert {first.finish_reason, second.finish_reason} == {FinishReason.LENGTH}
+    assert first.target_tokens == second.target_tokens == 3
+
+
+def test_a_refused_option_is_named(server: ServerProcess) -> None:
+    message = r"^options\.beam_size: it is 17, 1 to 16 is allowed$"
+    with Client(server.target) as client, pytest.raises(InvalidRequestError, match=message):
+        client.translate(TEXT, options=Options(beam_size=17), **EN_DE)
+
+
+def test_both_clients_stream_what_translate_answers(server: ServerProcess) -> None:
+    async def read_async(options: Options | None) -> list[str]:
+        async with AsyncClient(server.target) as client:
+            parts = client.translate_stream(TEXT, options=options, **EN_DE)
+            return [str(part) async for part in parts]
+
+    for options in (None, Options(beam_size=3, scores=True), Options(target_prefix="neun")):
+        with Client(server.target) as client:
+            answer = client.translate(TEXT, options=options, **EN_DE)
+            parts = list(client.translate_stream(TEXT, options=options, **EN_DE))
+        assert "".join(map(str, parts)) == answer.text
+        assert parts[-1].translation == answer
+        assert len(parts) > (2 if options is None else 1)
+        assert asyncio.run(read_async(options)) == [str(part) for part in parts]
+
+
+def test_lines_are_written_as_they_grow(server: ServerProcess) -> None:
+    address = ("--target", server.target, "--from", "en", "--to", "de")
+    plain = attendant("translate", *address, TEXT, "", "six")
+    streamed = attendant("translate", *address, "--stream", TEXT, "", "six")
+    assert (streamed.returncode, streamed.stderr) == (0, "")
+    assert streamed.stdout == plain.stdout
+
+
+def test_columns_follow_the_text(server: ServerProcess) -> None:
+    result = attendant(
+        *("translate", "--target", server.target, "--from", "en", "--to", "de"),
+        *("--beam-size", "4", "--num-hypotheses", "2", "--scores", "--alignment", TEXT, "six"),
+    )
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["1", "1", "2", "2"]
+    with Client(server.target) as client:
+        options = Options(beam_size=4, num_hypotheses=2, scores=True, alignment=True)
+        found = client.translate([TEXT, "six"], options=options, **EN_DE)
+    expected = [
+        [hypothesis.text, f"{hypothesis.score:.4f}", hypothesis.alignment.words]
+        for translation in found
+        for hypothesis in translation.hypotheses
+        if hypothesis.alignment is not None
+    ]
+    assert [row[1:] for row in rows] == expected
 
 
 def test_load_counts_every_request_of_a_real_run(server: ServerProcess, tmp_path: Path) -> None:

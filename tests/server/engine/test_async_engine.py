@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,7 @@ from server.engine.engine import Engine
 from server.engine.hypothesis import FinishReason
 from server.engine.options import DecodingOptions
 from server.engine.sequence import Job
+from server.engine.worker import Worker
 from server.errors import DeadlineError, QueueFullError, UnavailableError
 from tests.server.engine.fake_runner import EOS, FakeRunner, expected_tokens
 from tests.server.engine.jobs import Clock
@@ -21,6 +24,8 @@ pytestmark = pytest.mark.asyncio
 
 OPTIONS = DecodingOptions(max_target_tokens=10**9)
 FOREVER = 10**9
+WAIT_S = 20.0
+"""How long a test that fails waits for what does not come."""
 
 
 class GatedRunner(FakeRunner):
@@ -50,7 +55,7 @@ class GatedRunner(FakeRunner):
 
     async def begin(self) -> None:
         """Waits for the next step to have begun."""
-        await asyncio.to_thread(self.steps_begun.acquire)
+        assert await asyncio.to_thread(self.steps_begun.acquire, timeout=WAIT_S)
 
     async def take(self, num_steps: int) -> None:
         """Lets the step that has begun end, and more, and waits for the one after them."""
@@ -69,7 +74,7 @@ async def running(
 ) -> AsyncIterator[AsyncEngine]:
     timing = {"clock": clock} if clock else {}
     engines = [Engine(runner, 1, EOS, [0, 1], **timing) for runner in runners]
-    engine = AsyncEngine(engines, max_pending)
+    engine = AsyncEngine([Worker(inner, i) for i, inner in enumerate(engines)], max_pending)
     engine.start()
     try:
         yield engine
@@ -116,7 +121,7 @@ async def test_nothing_asked_is_nothing_done() -> None:
 
 
 async def test_nothing_is_taken_before_the_start_or_after_the_end() -> None:
-    engine = AsyncEngine([Engine(FakeRunner(), 1, EOS, [0, 1])], max_pending=1)
+    engine = AsyncEngine([Worker(Engine(FakeRunner(), 1, EOS, [0, 1]), 0)], max_pending=1)
     with pytest.raises(UnavailableError):
         await engine.generate([job(1)])
     engine.start()
@@ -188,6 +193,22 @@ async def test_a_pushed_out_stream_fails() -> None:
         await cancel(hog)
 
 
+async def test_a_pushed_out_stream_ends_before_its_reader_looks() -> None:
+    runner = GatedRunner(num_slots=2)
+    async with running(runner, max_pending=2) as engine:
+        hog = await submit(engine, HOG)
+        stream = engine.stream(job(FOREVER, "greedy", is_streamed=True))
+        first = asyncio.create_task(anext(stream))
+        await runner.begin()
+        runner.open()
+        await first
+        newcomer = await submit(engine, job(4, "modest"))
+        assert tokens(await newcomer) == [expected_tokens(4)]
+        with pytest.raises(QueueFullError):
+            [part async for part in stream]
+        await cancel(hog)
+
+
 async def test_a_cancelled_caller_frees_its_row_within_a_step() -> None:
     runner = GatedRunner(num_slots=1)
     async with running(runner) as engine:
@@ -225,17 +246,48 @@ async def test_cancelling_makes_room_in_the_queue() -> None:
         assert tokens(await successor) == [expected_tokens(2)]
 
 
+async def three_in_a_step(
+    runner: GatedRunner, engine: AsyncEngine
+) -> list[asyncio.Task[list[Completion]]]:
+    """Calls in the same step, that is under way and ends all of them but the first."""
+    hog = await submit(engine, HOG)
+    await runner.begin()
+    others = [await submit(engine, job(1)), await submit(engine, job(1))]
+    await runner.take(1)
+    return [hog, *others]
+
+
 async def test_a_result_that_comes_after_its_caller_left_is_dropped() -> None:
-    """The step that is under way ends what the caller has given up."""
-    runner = GatedRunner(num_slots=1)
+    runner = GatedRunner()
     async with running(runner) as engine:
-        caller = await submit(engine, job(1))
-        await runner.begin()
+        hog, caller, other = await three_in_a_step(runner, engine)
         await cancel(caller)
-        successor = await submit(engine, job(2))
-        runner.open()
-        assert tokens(await successor) == [expected_tokens(2)]
+        runner.gate.release()
+        assert tokens(await other) == [[]]
+        await cancel(hog)
         assert engine.num_pending == 0
+
+
+async def test_a_result_that_meets_its_callers_cancellation_is_dropped() -> None:
+    runner = GatedRunner()
+    async with running(runner) as engine:
+        hog, caller, other = await three_in_a_step(runner, engine)
+        runner.gate.release()
+        assert runner.steps_begun.acquire(timeout=WAIT_S)  # now the result waits for the loop
+        await cancel(caller)
+        assert tokens(await other) == [[]]
+        await cancel(hog)
+        assert engine.num_pending == 0
+
+
+async def test_what_has_ended_is_pending_no_more_though_its_call_goes_on() -> None:
+    runner = GatedRunner()
+    async with running(runner) as engine:
+        call = await submit(engine, HOG, job(1))
+        await runner.begin()
+        await runner.take(2)
+        assert engine.num_pending == 1
+        await cancel(call)
 
 
 async def test_a_deadline_fails_the_whole_request_and_ends_the_rest() -> None:
@@ -310,6 +362,24 @@ async def test_a_stream_out_of_time_fails() -> None:
             [part async for part in stream]
 
 
+async def test_a_stream_that_fails_after_it_was_left_is_no_error_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runner = GatedRunner()
+    async with running(runner, max_pending=1) as engine:
+        stream = engine.stream(job(FOREVER, "greedy", is_streamed=True))
+        runner.gate.release()
+        await anext(stream)
+        closing = asyncio.create_task(engine.close())  # fails it, while nobody listens
+        await asyncio.sleep(0)
+        runner.open()
+        await closing
+        await stream.aclose()
+    del stream
+    gc.collect()
+    assert caplog.text == ""
+
+
 async def test_a_dead_engine_fails_its_callers(caplog: pytest.LogCaptureFixture) -> None:
     runner = FakeRunner()
     runner.fails_at_step = 3
@@ -346,14 +416,20 @@ async def test_one_dead_worker_of_several_fails_every_caller(
     assert "the runner broke, as this test wants" in caplog.text
 
 
-async def test_a_stuck_engine_is_not_healthy_and_an_idle_one_is() -> None:
+async def test_one_stuck_worker_of_several_is_not_healthy_and_idle_ones_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("server.engine.worker.time", SimpleNamespace(monotonic=clock))
     idle, stuck = GatedRunner(), GatedRunner()
     async with running(stuck, idle) as engine:
-        assert engine.is_healthy(stuck_after_s=0.0)
+        clock.now = 100.0
+        assert engine.is_healthy(stuck_after_s=10.0)
         call = await submit(engine, job(1))
         await stuck.begin()
-        assert not engine.is_healthy(stuck_after_s=0.0)
-        assert engine.is_healthy(stuck_after_s=60)
+        assert engine.is_healthy(stuck_after_s=10.0)
+        clock.now = 110.0
+        assert not engine.is_healthy(stuck_after_s=10.0)
         stuck.gate.release()
         await call
 
@@ -375,6 +451,17 @@ async def test_closing_fails_what_is_pending() -> None:
     assert len(runner.batch_sizes) == 1
 
 
+async def test_closing_does_not_wait_for_a_stuck_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.engine.async_engine.JOIN_TIMEOUT_S", 0.0)
+    runner = GatedRunner()
+    async with running(runner) as engine:
+        call = await submit(engine, job(50))
+        await runner.begin()
+        await engine.close()
+        with pytest.raises(UnavailableError, match="stopped"):
+            await call
+
+
 async def test_closing_keeps_what_the_last_step_finished() -> None:
     runner = GatedRunner()
     async with running(runner) as engine:
@@ -388,7 +475,7 @@ async def test_closing_keeps_what_the_last_step_finished() -> None:
 
 
 async def test_the_worker_with_least_to_do_gets_the_work() -> None:
-    runners = [GatedRunner(), GatedRunner(), GatedRunner()]
+    runners = [GatedRunner(num_slots=1) for _ in range(3)]
     async with running(*runners) as engine:
         calls = [await submit(engine, job(length)) for length in (10, 1, 12)]
         for runner in runners:
@@ -425,5 +512,7 @@ async def test_several_workers_give_everybody_their_own_results() -> None:
 
 
 async def test_a_sequence_may_use_the_rows_of_the_smallest_worker() -> None:
-    engine = AsyncEngine([Engine(FakeRunner(n), 1, EOS, [0, 1]) for n in (5, 3, 4)], max_pending=1)
+    engine = AsyncEngine(
+        [Worker(Engine(FakeRunner(n), 1, EOS, [0, 1]), n) for n in (5, 3, 4)], max_pending=1
+    )
     assert engine.num_rows == 3

@@ -253,6 +253,17 @@ def test_whether_a_job_is_hopeless_depends_on_who_goes_before_it() -> None:
     assert [sequence.sequence_id for sequence in engine.step().ended] == [standard]
 
 
+def test_whether_a_job_is_hopeless_depends_on_what_others_needed() -> None:
+    engine, _, clock = paced_engine()
+    engine.add(Job([9] * 10, OPTIONS, deadline=clock.now + 30))
+    assert engine.step().ended == []
+    for _ in range(40):  # nine steps each, for one token of source
+        engine.add(Job([9], OPTIONS))
+        drain(engine)
+    engine.add(Job([9] * 10, OPTIONS, deadline=clock.now + 30))
+    assert [sequence.status for sequence in engine.step().ended] == [SequenceStatus.EXPIRED]
+
+
 def test_one_callers_backlog_makes_nobody_elses_job_hopeless() -> None:
     engine, _, clock = paced_engine()
     for _ in range(1000):
@@ -293,9 +304,10 @@ def test_gauges_fall_to_nothing_when_the_last_one_expires() -> None:
     assert stats[-1] == StepStats(0, 0, num_running=0, num_waiting=0, num_rows_used=0)
 
 
-def test_streams_hand_out_every_token_once() -> None:
+def test_streams_hand_out_every_token_once_and_leave_the_last_to_the_result() -> None:
     engine = make_engine(FakeRunner(num_slots=2))
-    jobs = [Job([length], OPTIONS, is_streamed=True) for length in (5, 9, 3)]
+    limits = {5: OPTIONS, 9: DecodingOptions(6), 3: OPTIONS}
+    jobs = [Job([length], limit, is_streamed=True) for length, limit in limits.items()]
     streamed: dict[int, list[int]] = {engine.add(job): [] for job in jobs}
     silent = engine.add(Job([7], OPTIONS))
     results = {}
@@ -303,9 +315,12 @@ def test_streams_hand_out_every_token_once() -> None:
         result = engine.step()
         for sequence_id, tokens in result.streamed:
             streamed[sequence_id] += tokens
-        results |= {sequence.sequence_id: sequence.token_ids for sequence in result.ended}
+        ended = {sequence.sequence_id: sequence.token_ids for sequence in result.ended}
+        assert ended.keys().isdisjoint(sequence_id for sequence_id, _ in result.streamed)
+        results |= ended
     assert silent not in streamed
-    assert streamed == {i: results[i] for i in streamed}
+    _, cut, _ = streamed  # the result brings the last one
+    assert streamed == {**{i: results[i] for i in streamed}, cut: results[cut][:5]}
 
 
 # What follows throws everything at once at the engine, over a model that tells rows apart.

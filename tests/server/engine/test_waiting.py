@@ -220,6 +220,12 @@ def test_callers_that_never_come_back_leave_nothing_behind(has_busy_caller: bool
     assert max(sizes) <= max(sizes[:100]) + SLACK
 
 
+def test_an_empty_queue_remembers_nobody() -> None:
+    queue = filled(*(make_sequence(i, caller=f"caller {i}") for i in range(200)))
+    admit(queue, 200)
+    assert memory(queue) <= memory(WaitingQueue(AGEING_S)) + SLACK
+
+
 class Model:
     """A queue under test beside a plain list of what must be in it."""
 

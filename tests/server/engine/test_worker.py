@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,9 +10,11 @@ from server.engine.options import DecodingOptions
 from server.engine.sequence import Job, Sequence, make_search
 from server.engine.worker import Worker
 from tests.server.engine.fake_runner import EOS
+from tests.server.engine.jobs import Clock
 
 JOB = Job([1], DecodingOptions(1))
-WAIT_S = 60.0
+WAIT_S = 20.0
+"""How long a test that fails waits for what does not come."""
 
 
 class ScriptedEngine:
@@ -80,9 +83,9 @@ def test_commands_come_in_order_and_before_the_next_step() -> None:
     worker = Worker(engine := ScriptedEngine(), 0)
     results = Results(worker)
     for sequence_id in (1, 2, 3):
-        worker.add(sequence_id, JOB)
+        worker.add({sequence_id: JOB})
     worker.cancel([2, 3])
-    worker.add(4, JOB)
+    worker.add({4: JOB})
     engine.gate.set()
     worker.start()
     assert results.wait(2) == [1, 4]
@@ -95,10 +98,10 @@ def test_what_comes_during_a_step_is_read_before_the_next() -> None:
     worker = Worker(engine := ScriptedEngine(), 0)
     results = Results(worker)
     worker.start()
-    worker.add(1, JOB)
+    worker.add({1: JOB})
     assert engine.is_in_step.wait(WAIT_S)
-    worker.add(2, JOB)
-    worker.add(3, JOB)
+    worker.add({2: JOB})
+    worker.add({3: JOB})
     worker.cancel([2])
     engine.gate.set()
     assert results.wait(2) == [1, 3]
@@ -111,7 +114,7 @@ def test_an_idle_worker_takes_no_steps() -> None:
     engine.gate.set()
     worker.start()
     for sequence_id in range(5):
-        worker.add(sequence_id, JOB)
+        worker.add({sequence_id: JOB})
         results.wait(1)
     stop(worker, engine)
     assert results.ids == [0, 1, 2, 3, 4]
@@ -121,8 +124,8 @@ def test_an_idle_worker_takes_no_steps() -> None:
 def test_closing_lets_the_step_end_and_no_other_begin() -> None:
     worker = Worker(engine := ScriptedEngine(), 0)
     results = Results(worker)
-    worker.add(1, JOB)
-    worker.add(2, JOB)
+    worker.add({1: JOB})
+    worker.add({2: JOB})
     worker.start()
     assert engine.is_in_step.wait(WAIT_S)
     assert worker.is_alive
@@ -141,16 +144,21 @@ def test_a_worker_that_never_started_is_joined_at_once() -> None:
     worker.join(WAIT_S)
 
 
-def test_health_tells_a_stuck_worker_from_an_idle_one() -> None:
+def test_health_tells_a_stuck_worker_from_an_idle_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("server.engine.worker.time", SimpleNamespace(monotonic=clock))
     worker = Worker(engine := ScriptedEngine(), 0)
     results = Results(worker)
-    assert not worker.is_healthy(stuck_after_s=WAIT_S)
+    assert not worker.is_healthy(stuck_after_s=10.0)
     worker.start()
-    assert worker.is_healthy(stuck_after_s=0.0)
-    worker.add(1, JOB)
+    clock.now = 1000.0
+    assert worker.is_healthy(stuck_after_s=10.0)
+    worker.add({1: JOB})
     assert engine.is_in_step.wait(WAIT_S)
-    assert not worker.is_healthy(stuck_after_s=0.0)
-    assert worker.is_healthy(stuck_after_s=WAIT_S)
+    clock.now = 1009.0
+    assert worker.is_healthy(stuck_after_s=10.0)
+    clock.now = 1010.0
+    assert not worker.is_healthy(stuck_after_s=10.0)
     engine.gate.set()
     results.wait(1)
     stop(worker, engine)
@@ -161,7 +169,7 @@ def test_whoever_hears_of_a_death_finds_the_worker_dead(caplog: pytest.LogCaptur
     worker = Worker(engine := ScriptedEngine(fails=True), 7)
     seen: list[bool] = []
     worker.on_death = lambda: seen.append(worker.is_alive)
-    worker.add(1, JOB)
+    worker.add({1: JOB})
     engine.gate.set()
     worker.start()
     worker.join(WAIT_S)

@@ -1,4 +1,4 @@
-"""What tests of the API share: requests, their refusals, and an engine that moves when it is told."""
+"""What tests of the API share: requests, refusals, and an engine that moves when it is told."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ import pytest
 from attendant_protos.v1 import translation_pb2 as pb
 from attendant_protos.v1.translation_pb2_grpc import TranslationServiceStub
 
+from server.config import ServerConfig
 from server.engine.async_engine import AsyncEngine
-from server.engine.engine import Engine
+from server.engine.engine import Engine, EngineLimits
+from server.engine.remote import RemoteWorker
+from server.engine.worker import Worker
+from server.engines import make_engines
+from server.models import LoadedModel
 from server.rpc.app import App
+from server.runtime.sessions import Sessions
 
 CAPTION = "A little girl in a red dress is playing with a dog in the park."
 """18 source tokens; the bundled model gives 15."""
@@ -61,7 +67,9 @@ class Server:
 
     async def stream(self, text: str, **fields: Any) -> list[pb.TranslateStreamResponse]:
         """All messages of a stream."""
-        return [message async for message in self.stub.TranslateStream(stream_request(text, **fields))]
+        return [
+            message async for message in self.stub.TranslateStream(stream_request(text, **fields))
+        ]
 
     def metric(self, name: str) -> float:
         """A metric of the only model."""
@@ -93,12 +101,12 @@ def joined(messages: list[pb.TranslateStreamResponse]) -> str:
 async def refusal(call: Any) -> tuple[grpc.StatusCode, str]:
     """Status and message of a unary call, or of a stream, that fails."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        if isinstance(call, grpc.aio.UnaryStreamCall):
-            async for _ in call:
-                pass
-        else:
-            await call
+        await (_all_of(call) if isinstance(call, grpc.aio.UnaryStreamCall) else call)
     return caught.value.code(), caught.value.details() or ""
+
+
+async def _all_of(call: Any) -> list[Any]:
+    return [message async for message in call]
 
 
 async def until(is_met: Callable[[], bool]) -> None:
@@ -110,14 +118,31 @@ async def until(is_met: Callable[[], bool]) -> None:
 
 
 def engine_of(app: App) -> Engine:
-    """The only engine of the only model."""
+    """The only engine of the only model: from the first call on, one in a thread of this process,
+    where a test can look into it and hold it. Nothing may be in flight at that call.
+    """
     (model,) = app.registry.all()
     (worker,) = model.engine._workers
+    if isinstance(worker, RemoteWorker):
+        worker = _in_a_thread(model, worker, app.config)
     return worker._engine
 
 
+def _in_a_thread(model: LoadedModel, remote: RemoteWorker, config: ServerConfig) -> Worker:
+    sessions = Sessions(model.package, model.variant, num_threads=1)
+    limits = EngineLimits(ageing_s=config.ageing_s)
+    (engine,) = make_engines(sessions, remote.num_rows, 1, limits)
+    engine.on_step = remote.on_step
+    worker = Worker(engine, 0)
+    model.engine._workers[0] = worker
+    model.engine._attach(worker)
+    remote.close()
+    remote.join(10)
+    return worker
+
+
 class Gate:
-    """Lets the steps of an engine through as the test says; what arrives meanwhile waits outside."""
+    """Lets the steps of an engine through as the test says; what arrives meanwhile waits."""
 
     def __init__(self, step: Callable[[], object]) -> None:
         self._step = step

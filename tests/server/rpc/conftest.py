@@ -24,9 +24,11 @@ def config_for(package: Path, **options: object) -> ServerConfig:
 @contextlib.asynccontextmanager
 async def serving(config: ServerConfig) -> AsyncIterator[Server]:
     """A server and a stub, inside the block."""
-    async with running(config) as app:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
-            yield Server(app, translation_pb2_grpc.TranslationServiceStub(channel))
+    async with (
+        running(config) as app,
+        grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel,
+    ):
+        yield Server(app, translation_pb2_grpc.TranslationServiceStub(channel))
 
 
 @pytest_asyncio.fixture

@@ -51,7 +51,9 @@ async def test_every_target_token_has_one_link_into_the_source(
 
 
 def word_pairs(alignment: pb.Alignment) -> list[tuple[int, int]]:
-    return [(int(s), int(t)) for s, _, t in (pair.partition("-") for pair in alignment.words.split())]
+    return [
+        (int(s), int(t)) for s, _, t in (pair.partition("-") for pair in alignment.words.split())
+    ]
 
 
 async def test_source_tokens_are_those_that_the_model_reads(captions: Server) -> None:
@@ -95,8 +97,6 @@ async def test_an_alignment_is_the_same_by_every_search_that_finds_the_same(
 
 async def test_white_space_of_the_source_moves_no_word(captions: Server) -> None:
     neat = await captions.translate(CAPTION, output=ALIGNMENT)
-    wild = await captions.translate(
-        "  " + CAPTION.replace(" ", " \t ") + "\n", output=ALIGNMENT
-    )
+    wild = await captions.translate("  " + CAPTION.replace(" ", " \t ") + "\n", output=ALIGNMENT)
     assert wild.text == neat.text
     assert wild.hypotheses[0].alignment.words == neat.hypotheses[0].alignment.words

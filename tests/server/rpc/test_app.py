@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from server.config import ServerConfig
+from server.engine.engine import StepStats
 from server.errors import ConfigError, PackageError
 from server.rpc.app import App, running
 from tests.server.rpc.calls import engine_of, metric, until
@@ -168,6 +170,23 @@ async def test_the_metrics_count_what_was_done(app: App, channel: grpc.aio.Chann
     assert metric(app, "attendant_request_duration_seconds_count") == 1
 
 
+def count_steps(app: App) -> dict[int, int]:
+    """Steps of each worker of the only model, from now on."""
+    (model,) = app.registry.all()
+    num_steps = dict.fromkeys(range(len(model.engine._workers)), 0)
+
+    def counted(index: int, observe: Callable[[StepStats], None]) -> Callable[[StepStats], None]:
+        def count(stats: StepStats) -> None:
+            num_steps[index] += 1
+            observe(stats)
+
+        return count
+
+    for i, worker in enumerate(model.engine._workers):
+        worker.on_step = counted(i, worker.on_step)
+    return num_steps
+
+
 async def test_several_workers_share_the_load_and_answer_as_one(numbers_package: Path) -> None:
     texts = ["nine thousand", "four hundred and eighteen", "six", LONG] * 4
     asked = pb.TranslateRequest(source_language="en", target_language="de", texts=texts)
@@ -176,11 +195,10 @@ async def test_several_workers_share_the_load_and_answer_as_one(numbers_package:
         config = config_for(numbers_package, num_slots=4, workers=workers)
         async with running(config) as app:
             assert metric(app, "attendant_cache_slots") == 4 * workers
-            (model,) = app.registry.all()
+            num_steps = count_steps(app)
             async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
                 answers.append(await TranslationServiceStub(channel).Translate(asked))
-            assert all(worker._engine._next_id == 8 for worker in model.engine._workers)  # warm-up
-            assert all(worker._engine._pace._num_steps > 20 for worker in model.engine._workers)
+            assert all(steps > 5 for steps in num_steps.values())
             await until(lambda: metric(app, "attendant_cache_slots_used") == 0)
     assert answers[0] == answers[1]
 
@@ -223,42 +241,51 @@ async def test_a_draining_server_says_not_serving_before_it_refuses(numbers_pack
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_a_dead_engine_turns_health_off(
-    app: App, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def break_down() -> None:
-        raise RuntimeError("broken, as this test wants")
+def signal_engine(app: App, number: signal.Signals) -> None:
+    """Sends a signal to the process of the only model's engine."""
+    (model,) = app.registry.all()
+    (worker,) = model.engine._workers
+    os.kill(worker._process.pid, number)
 
-    monkeypatch.setattr(engine_of(app), "step", break_down)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await TranslationServiceStub(channel).Translate(request())
-    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-    deadline = time.monotonic() + 5
-    while await health_of(channel) == SERVING:
+
+async def until_health_is(channel: grpc.aio.Channel, expected: int) -> None:
+    deadline = time.monotonic() + 10
+    while await health_of(channel) != expected:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
 
 
-async def test_a_stuck_engine_turns_health_off_until_it_moves_again(
-    numbers_package: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_dead_engine_fails_its_callers_and_turns_health_off(
+    app: App, channel: grpc.aio.Channel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    release = threading.Event()
+    stub = TranslationServiceStub(channel)
+    signal_engine(app, signal.SIGSTOP)  # else it might have answered before it dies
+    call = asyncio.ensure_future(stub.Translate(request(LONG, count=8)))
+    (model,) = app.registry.all()
+    await until(lambda: model.engine.num_pending == 8)
+    signal_engine(app, signal.SIGKILL)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "died" in (caught.value.details() or "")
+    await until_health_is(channel, NOT_SERVING)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Translate(request())
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "the process of the engines" in caplog.text
 
-    async def until_health_is(channel: grpc.aio.Channel, expected: int) -> None:
-        deadline = time.monotonic() + 10
-        while await health_of(channel) != expected:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.01)
 
-    async with running(config_for(numbers_package, stuck_after_s=0.2)) as app:
-        step = engine_of(app).step
-        monkeypatch.setattr(engine_of(app), "step", lambda: (release.wait(), step())[1])
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
-            call = asyncio.ensure_future(TranslationServiceStub(channel).Translate(request()))
-            await until_health_is(channel, NOT_SERVING)
-            release.set()
-            assert (await call).translations[0].text
-            await until_health_is(channel, SERVING)
+async def test_a_stuck_engine_turns_health_off_until_it_moves_again(numbers_package: Path) -> None:
+    async with (
+        running(config_for(numbers_package, stuck_after_s=0.6)) as app,
+        grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel,
+    ):
+        signal_engine(app, signal.SIGSTOP)
+        call = asyncio.ensure_future(TranslationServiceStub(channel).Translate(request()))
+        await until_health_is(channel, NOT_SERVING)
+        signal_engine(app, signal.SIGCONT)
+        assert (await call).translations[0].text
+        await until_health_is(channel, SERVING)
 
 
 async def test_a_taken_port_is_named(app: App, numbers_package: Path) -> None:

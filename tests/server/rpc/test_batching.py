@@ -85,7 +85,7 @@ async def test_every_answer_is_the_same_alone_and_among_all_others(captions: Ser
 
 
 async def test_a_stream_is_the_same_alone_and_among_others(captions: Server) -> None:
-    kinds = [k for k in ALL_KINDS if not {"num_alternatives"} & {*k} and len(k.keys() & SAMPLES) < 2]
+    kinds = [k for k in ALL_KINDS if "num_alternatives" not in k and len(k.keys() & SAMPLES) < 2]
     requests = [
         stream_request(text, options=pb.DecodingOptions(**kind)) for kind in kinds for text in TEXTS
     ]

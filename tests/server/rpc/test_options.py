@@ -173,6 +173,17 @@ def mean_score(found: pb.Translation) -> float:
     return sum(hypothesis.score for hypothesis in found.hypotheses) / len(found.hypotheses)
 
 
+async def test_padding_and_the_start_are_never_drawn(numbers: Server) -> None:
+    options = {"min_target_tokens": 60, "loop_guard": 0, "num_hypotheses": 8}
+    drawn: set[str] = set()
+    for seed in range(4):
+        sampling = pb.Sampling(seed=seed, temperature=100.0)
+        found = await numbers.decode("six", sampling=sampling, **options)
+        drawn |= {piece for hypothesis in found.hypotheses for piece in pieces(hypothesis)}
+    assert len(drawn) > 100  # of 160
+    assert not drawn & {"<pad>", "<s>"}
+
+
 # Alternatives
 
 
@@ -186,7 +197,7 @@ async def test_alternatives_are_the_best_next_tokens_each_continued_greedily(
     place = len(prefix.split())
     first = [hypothesis.tokens[place] for hypothesis in found.hypotheses]
     assert len({token.piece for token in first}) == 5
-    assert [t.log_probability for t in first] == sorted((t.log_probability for t in first))[::-1]
+    assert [t.log_probability for t in first] == sorted(t.log_probability for t in first)[::-1]
     assert all(hypothesis.text.startswith(prefix) for hypothesis in found.hypotheses)
     greedy = await captions.translate(CAPTION, output=SCORES, target_prefixes=[prefix])
     assert found.text == greedy.text
@@ -367,6 +378,8 @@ async def test_where_all_is_forbidden_the_sentence_ends(numbers: Server) -> None
     tokenizer = numbers.app.registry.get("").tokenizer
     everything = [p for p in map(tokenizer.piece, range(160)) if tokenizer.find(p) is not None]
     for how in ({}, {"beam_size": 4}, {"num_alternatives": 3}, sampled(1)):
-        found = await numbers.decode("six", suppressed_tokens=everything, min_target_tokens=9, **how)
+        found = await numbers.decode(
+            "six", suppressed_tokens=everything, min_target_tokens=9, **how
+        )
         assert found.finish_reason in (pb.FINISH_REASON_STOP, pb.FINISH_REASON_LOOP)
         assert not {*everything} & {*pieces(found)}

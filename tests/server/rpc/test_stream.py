@@ -184,7 +184,9 @@ async def test_cancelling_frees_the_rows_at_the_next_step(
         )
         gate.allow(9)
         assert (await anext(aiter(call))).text
-        await until(lambda: captions.metric("attendant_cache_slots_used") >= how.get("beam_size", 1))
+        await until(
+            lambda: captions.metric("attendant_cache_slots_used") >= how.get("beam_size", 1)
+        )
         assert captions.metric("attendant_sequences_running") == 1
         call.cancel()
         await until(lambda: captions.async_engine.num_pending == 0)

@@ -146,7 +146,9 @@ async def test_a_text_that_never_began_is_answered_empty(
     with gated(captions.app) as gate:
         call = asyncio.ensure_future(
             captions.stub.Translate(
-                request(CAPTION, "", partial_at_deadline=True, output=pb.OutputOptions(alignment=True)),
+                request(
+                    CAPTION, "", partial_at_deadline=True, output=pb.OutputOptions(alignment=True)
+                ),
                 timeout=FAR_S,
             )
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from server.engine.options import DecodingOptions
-from server.models import decode_all, decode_greedy, make_engine
+from server.engines import decode_all, decode_greedy, make_engine
 from server.package import ModelPackage
 from server.runtime import device_cache
 from server.runtime.device_cache import DeviceCache, _Copies

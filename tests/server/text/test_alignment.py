@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ def cut(marked: str, specials: tuple[int, int] = (0, 0)) -> TokenizedText:
     """Tokens of a text with "|" between them, after and before so many special ones."""
     pieces = marked.split("|") if marked else []
     ends = np.cumsum([0, *map(len, pieces)]).tolist()
-    spans = list(zip(ends, ends[1:], strict=False))
+    spans = list(itertools.pairwise(ends))
     length = ends[-1]
     spans = [(0, 0)] * specials[0] + spans + [(length, length)] * specials[1]
     names = ["<2de>"] * specials[0] + pieces + ["</s>"] * specials[1]
@@ -72,6 +74,7 @@ def test_a_tie_goes_to_the_first() -> None:
         ("a| |.", "ein| |.", (2, 2, 2), ""),
         # White space of any kind and length.
         ("a|\u3000\t dog", "ein|   Hund", (1, 2), "0-0 1-1"),
+        ("a|\tdog|\u00a0barks", "ein|\nHund|\u2003bellt", (1, 2, 3), "0-0 1-1 2-2"),
         ("  a| dog", " ein| Hund", (1, 2), "0-0 1-1"),
         # Symbols are words.
         ("5| $", "5| $", (1, 2), "0-0 1-1"),
@@ -86,7 +89,9 @@ def test_words_are_what_white_space_separates(
 def test_bytes_of_a_character_belong_to_its_word() -> None:
     # "ein 日": the character's first two bytes complete nothing.
     target = TokenizedText(
-        "ein 日", ["▁ein", "▁", "<0xE6>", "<0x97>", "<0xA5>"], [(0, 3), (3, 4), (4, 4), (4, 4), (4, 5)]
+        "ein 日",
+        ["▁ein", "▁", "<0xE6>", "<0x97>", "<0xA5>"],
+        [(0, 3), (3, 4), (4, 4), (4, 4), (4, 5)],
     )
     for byte in (2, 3, 4):
         links = [0, 0, 0, 0, 0]

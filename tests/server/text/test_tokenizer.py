@@ -110,11 +110,12 @@ def test_whole_text_holds_no_broken_character(tokenizer: Tokenizer, text: str) -
     assert begun == whole
 
 
-@given(token_ids=st.lists(st.integers(FIRST_BYTE + 256, 5999), max_size=10))
-def test_without_pending_bytes_the_text_is_whole(
-    tokenizer: Tokenizer, token_ids: list[int]
+@given(token_ids=ids, last=st.integers(FIRST_BYTE + 256, 5999))
+def test_nothing_is_held_back_once_the_bytes_are_over(
+    tokenizer: Tokenizer, token_ids: list[int], last: int
 ) -> None:
-    assert tokenizer.decode_whole(token_ids) == tokenizer.decode(token_ids)
+    ended = [*token_ids, last]
+    assert tokenizer.decode_whole(ended) == tokenizer.decode(ended)
 
 
 @pytest.mark.parametrize("character", ["é", "日", "🐕"])

@@ -294,6 +294,13 @@ def test_standard_input_that_is_closed_is_an_error(
         ["--timeout", "inf", "a"],
         ["--file", "texts", "a"],
         ["--unheard-of"],
+        ["--beam-size", "0", "a"],
+        ["--num-hypotheses", "-2", "a"],
+        ["--temperature", "0", "a"],
+        ["--top-p", "nan", "a"],
+        ["--top-k", "few", "a"],
+        ["--seed", "1.5", "a"],
+        ["--priority", "urgent", "a"],
     ],
 )
 def test_a_wrong_command_line_is_refused(
