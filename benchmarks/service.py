@@ -82,11 +82,10 @@ class EngineAlone:
         return sum(len(ids) + 1 for ids in outputs) / elapsed
 
 
-def resident_mb(server: ServerProcess) -> float:
-    """Resident memory of the server in MB."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1000
+def resident(server: ServerProcess) -> str:
+    """Resident memory of the server's two processes."""
+    sizes = server.resident_mb()
+    return f"resident {sizes['server']:.0f} MB and {sizes['engines']:.0f} MB for the engine"
 
 
 def measure(models: Path, texts: list[str]) -> None:
@@ -94,7 +93,7 @@ def measure(models: Path, texts: list[str]) -> None:
     os.sched_setaffinity(0, {CLIENT_CPU})
     engine = EngineAlone(open_package(find_packages(models)[0]), texts)
     with running_server(models, "--drain-delay-s", "0", cpus={SERVER_CPU}) as server:
-        print(f"ready after {server.ready_s:.2f} s, resident {resident_mb(server):.0f} MB")
+        print(f"ready after {server.ready_s:.2f} s, {resident(server)}")
         alone = asyncio.run(latencies_ms(server.target))
         print(f"one request alone, 12 words: median {statistics.median(alone):.1f} ms")
         served, engines = [], []
@@ -105,7 +104,7 @@ def measure(models: Path, texts: list[str]) -> None:
         print(f"{IN_FLIGHT} in flight through gRPC: {statistics.median(served):,.0f} tokens/s")
         print(f"the engine alone: {statistics.median(engines):,.0f} tokens/s")
         print(f"share, round by round: {', '.join(f'{ratio:.0%}' for ratio in ratios)}")
-        print(f"resident after that: {resident_mb(server):.0f} MB")
+        print(f"after that: {resident(server)}")
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ what stays resident.
 A real server, and 64 callers that send one random request after the other: sentences and pages of
 1 to 250 tokens, greedy and beams up to 16, samples, alternatives, prefixes, constraints, scores and
 alignments, streams, all priorities; one in fifty hangs up early, one in fifty is refused for a bad
-field. Every 2,000 requests the server's resident size is read. The first tenth is the warm-up; the
-largest size after it may be 5 % over the size at its end.
+field. Every 2,000 requests the resident sizes of the server's process and of its engine's are read.
+The first tenth is the warm-up; the largest size after it may be 5 % over the size at its end.
 """
 
 from __future__ import annotations
@@ -108,17 +108,10 @@ async def send(
     return "OK"
 
 
-def resident_mb(server: ServerProcess) -> float:
-    """Resident size of the server in MB."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1000
-
-
 async def soak(server: ServerProcess, texts: list[str], num_requests: int) -> dict[str, Any]:
     """Sends it all; sizes in MB by number of requests, and how the requests ended."""
     started = time.monotonic()
-    sizes: list[tuple[int, float]] = []
+    sizes: list[tuple[int, dict[str, float]]] = []
     endings: collections.Counter[str] = collections.Counter()
     numbers = iter(range(num_requests))
 
@@ -129,13 +122,13 @@ async def soak(server: ServerProcess, texts: list[str], num_requests: int) -> di
             is_streamed = draw.random() < 0.1
             endings[await send(stub, random_request(draw, texts), timeout_s, is_streamed)] += 1
             if number % SAMPLE_EVERY == 0:
-                sizes.append((number, resident_mb(server)))
-                print(f"{number:7} requests, {sizes[-1][1]:.1f} MB, {dict(endings)}", flush=True)
+                sizes.append((number, server.resident_mb()))
+                print(f"{number:7} requests, {sizes[-1][1]} MB, {dict(endings)}", flush=True)
 
     async with grpc.aio.insecure_channel(server.target) as channel:
         stub = stubs.TranslationServiceStub(channel)
         await asyncio.gather(*(caller(stub) for _ in range(CALLERS)))
-    sizes.append((num_requests, resident_mb(server)))
+    sizes.append((num_requests, server.resident_mb()))
     return {
         "requests": num_requests,
         "seconds": round(time.monotonic() - started),
@@ -144,11 +137,16 @@ async def soak(server: ServerProcess, texts: list[str], num_requests: int) -> di
     }
 
 
-def verdict(result: dict[str, Any]) -> tuple[float, float]:
-    """Resident MB at the end of the warm-up, and the largest growth after it as a share."""
+def verdict(result: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """For the server's process and its engines': resident MB at the end of the warm-up, and the
+    largest growth after it as a share.
+    """
     warm = WARM_UP_SHARE * result["requests"]
-    after = [size for number, size in result["resident_mb"] if number >= warm]
-    return after[0], max(after) / after[0] - 1
+    after = [sizes for number, sizes in result["resident_mb"] if number >= warm]
+    return {
+        name: (after[0][name], max(sizes[name] for sizes in after) / after[0][name] - 1)
+        for name in after[0]
+    }
 
 
 def main() -> int:
@@ -166,11 +164,12 @@ def main() -> int:
     texts = read_lines(multi30k_file("test_2016_flickr.en.gz", options.data))
     with running_server(options.models, "--drain-delay-s", "0") as server:
         result = asyncio.run(soak(server, texts, options.requests))
-    warm_mb, growth = verdict(result)
-    print(f"resident after the warm-up {warm_mb:.1f} MB, at most {growth:+.1%} after that")
+    verdicts = verdict(result)
+    for name, (warm_mb, growth) in verdicts.items():
+        print(f"{name}: resident after the warm-up {warm_mb:.1f} MB, then at most {growth:+.1%}")
     if options.json:
         options.json.write_text(json.dumps(result) + "\n", encoding="utf-8")
-    return 0 if growth <= MAX_GROWTH else 1
+    return 0 if all(growth <= MAX_GROWTH for _, growth in verdicts.values()) else 1
 
 
 if __name__ == "__main__":

@@ -30,11 +30,26 @@ class ServerProcess:
     ready_s: float
     """Seconds from start to serving."""
 
+    def resident_mb(self) -> dict[str, float]:
+        """Resident memory in MB of the server's process and, together, of its engines' processes;
+        pages that they share count for each.
+        """
+        pid = self.process.pid
+        by_thread = Path(f"/proc/{pid}/task").glob("*/children")
+        children = [int(child) for file in by_thread for child in file.read_text().split()]
+        return {"server": _resident_mb(pid), "engines": sum(map(_resident_mb, children))}
+
     def stop(self) -> int:
         """Sends SIGTERM and waits for the drain; returns the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(STOP_TIMEOUT_S)
+
+
+def _resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1000
 
 
 def start_server(models: Path, *flags: str, cpus: set[int] | None = None) -> ServerProcess:

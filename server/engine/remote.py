@@ -58,7 +58,7 @@ class EngineProcess:
         """Returns the variant when the engines are loaded and warm. Raises what refused them,
         PackageError if the process ended.
         """
-        while data := self._socket.recv(RECEIVE_BYTES):
+        while data := self._read():
             for message in self._unpacker.feed(data):
                 if isinstance(message, Failed):
                     self.kill()
@@ -70,6 +70,13 @@ class EngineProcess:
         code = self._process.wait()
         self._socket.close()
         raise PackageError(f"{self._spec.folder}: its process ended with {code} while it loaded")
+
+    def _read(self) -> bytes:
+        """What has arrived; nothing where the process has gone."""
+        try:
+            return self._socket.recv(RECEIVE_BYTES)
+        except OSError:  # it went with bytes unread
+            return b""
 
     @property
     def is_alive(self) -> bool:
@@ -109,12 +116,7 @@ class EngineProcess:
             self._loop.remove_writer(self._socket)
 
     def _receive(self) -> None:
-        try:
-            data = self._socket.recv(RECEIVE_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
+        data = self._read()
         if not data:
             self._on_end()
         for message in self._unpacker.feed(data):

@@ -129,7 +129,7 @@ class Held:
     ) -> Iterator[pb.TranslateStreamResponse]:
         context.add_callback(self._is_over.set)
         yield pb.TranslateStreamResponse(text="A")
-        self._has_left = self._is_over.wait(3)
+        self._has_left = self._is_over.wait(PATIENCE_S / 2)
         self._has_ended.set()
 
     def sees_the_caller_leave(self) -> bool:

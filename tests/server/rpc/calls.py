@@ -17,8 +17,9 @@ from attendant_protos.v1.translation_pb2_grpc import TranslationServiceStub
 
 from server.config import ServerConfig
 from server.engine.async_engine import AsyncEngine
-from server.engine.engine import Engine, EngineLimits
+from server.engine.engine import Engine, EngineLimits, StepResult
 from server.engine.remote import RemoteWorker
+from server.engine.sequence import Job
 from server.engine.worker import Worker
 from server.engines import make_engines
 from server.models import LoadedModel
@@ -144,15 +145,19 @@ def _in_a_thread(model: LoadedModel, remote: RemoteWorker, config: ServerConfig)
 class Gate:
     """Lets the steps of an engine through as the test says; what arrives meanwhile waits."""
 
-    def __init__(self, step: Callable[[], object]) -> None:
+    def __init__(self, step: Callable[[], StepResult]) -> None:
         self._step = step
         self._permits = threading.Semaphore(0)
         self._is_open = False
+        self.ended: list[Job] = []
+        """In the order of their ends: answers that are sent together may arrive in another."""
 
-    def pass_step(self) -> object:
+    def pass_step(self) -> StepResult:
         if not self._is_open:
             self._permits.acquire()
-        return self._step()
+        result = self._step()
+        self.ended += [sequence.job for sequence in result.ended]
+        return result
 
     def allow(self, num_steps: int) -> None:
         self._permits.release(num_steps)
@@ -167,7 +172,7 @@ def gated(app: App) -> Iterator[Gate]:
     """Holds the engine of `app` at a gate, until the end of the block."""
     engine = engine_of(app)
     gate = Gate(engine.step)
-    engine.step = gate.pass_step  # type: ignore[method-assign,assignment]
+    engine.step = gate.pass_step  # type: ignore[method-assign]
     try:
         yield gate
     finally:

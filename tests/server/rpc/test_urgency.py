@@ -15,6 +15,7 @@ from attendant_protos.v1 import translation_pb2 as pb
 from server.engine.sequence import Job, Priority
 from server.rpc.translation import caller_of
 from tests.server.rpc.calls import (
+    ALIGNMENT,
     CAPTION,
     SCORES,
     Server,
@@ -146,9 +147,7 @@ async def test_a_text_that_never_began_is_answered_empty(
     with gated(captions.app) as gate:
         call = asyncio.ensure_future(
             captions.stub.Translate(
-                request(
-                    CAPTION, "", partial_at_deadline=True, output=pb.OutputOptions(alignment=True)
-                ),
+                request(CAPTION, "", partial_at_deadline=True, output=ALIGNMENT),
                 timeout=FAR_S,
             )
         )
@@ -229,45 +228,35 @@ async def test_what_cannot_end_in_time_is_refused_at_once(
 
 
 async def test_the_urgent_go_first_however_late_they_come(numbers_package: Path) -> None:
-    order: list[int] = []
-    names = [pb.PRIORITY_BULK, pb.PRIORITY_UNSPECIFIED, pb.PRIORITY_INTERACTIVE]
     async with serving(config_for(numbers_package, num_slots=1)) as server:
-
-        async def call(priority: int) -> None:
-            await server.translate("six", priority=priority)
-            order.append(priority)
-
         with gated(server.app) as gate:
-            running = asyncio.ensure_future(server.translate("six"))
+            calls = [asyncio.ensure_future(server.translate("six"))]
             await until(lambda: server.async_engine.num_pending == 1)
             gate.allow(1)
-            waiting = [asyncio.ensure_future(call(priority)) for priority in names]
+            for priority in (pb.PRIORITY_BULK, pb.PRIORITY_UNSPECIFIED, pb.PRIORITY_INTERACTIVE):
+                calls.append(asyncio.ensure_future(server.translate("six", priority=priority)))
             await until(lambda: server.async_engine.num_pending == 4)
             gate.open()
-            await asyncio.gather(running, *waiting)
-    assert order == [pb.PRIORITY_INTERACTIVE, pb.PRIORITY_UNSPECIFIED, pb.PRIORITY_BULK]
+            await asyncio.gather(*calls)
+    order = [job.priority for job in gate.ended]
+    assert order == [Priority.STANDARD, Priority.INTERACTIVE, Priority.STANDARD, Priority.BULK]
 
 
 async def test_a_bulk_request_that_has_waited_is_let_past(numbers_package: Path) -> None:
-    order: list[str] = []
     config = config_for(numbers_package, num_slots=1, ageing_s=0.0)
     async with serving(config) as server:
-
-        async def call(priority: int, name: str) -> None:
-            await server.translate("six", priority=priority)
-            order.append(name)
-
         with gated(server.app) as gate:
-            calls = [asyncio.ensure_future(call(pb.PRIORITY_INTERACTIVE, "first"))]
-            await until(lambda: server.async_engine.num_pending == 1)
-            calls.append(asyncio.ensure_future(call(pb.PRIORITY_BULK, "bulk")))
-            await until(lambda: server.async_engine.num_pending == 2)
-            urgent = [call(pb.PRIORITY_INTERACTIVE, "urgent") for _ in range(20)]
-            calls += map(asyncio.ensure_future, urgent)
-            await until(lambda: server.async_engine.num_pending == 22)
+            priorities = [pb.PRIORITY_STANDARD, pb.PRIORITY_BULK, *[pb.PRIORITY_INTERACTIVE] * 20]
+            calls = []
+            for i, priority in enumerate(priorities):
+                calls.append(asyncio.ensure_future(server.translate("six", priority=priority)))
+                if i < 2:  # those after it may come in any order
+                    await until(lambda count=i: server.async_engine.num_pending == count + 1)
+            await until(lambda: server.async_engine.num_pending == len(calls))
             gate.open()
             await asyncio.gather(*calls)
-    assert 3 < order.index("bulk") < 10
+    order = [job.priority for job in gate.ended]
+    assert 3 < order.index(Priority.BULK) < 10
 
 
 @pytest.mark.parametrize(
