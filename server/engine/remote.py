@@ -75,7 +75,7 @@ class EngineProcess:
         """What has arrived; nothing where the process has gone."""
         try:
             return self._socket.recv(RECEIVE_BYTES)
-        except OSError:  # it went with bytes unread
+        except ConnectionError:  # it went with bytes unread
             return b""
 
     @property
@@ -116,7 +116,10 @@ class EngineProcess:
             self._loop.remove_writer(self._socket)
 
     def _receive(self) -> None:
-        data = self._read()
+        try:
+            data = self._read()
+        except BlockingIOError:
+            return
         if not data:
             self._on_end()
         for message in self._unpacker.feed(data):
