@@ -140,6 +140,52 @@ def test_never_stopping_early_loses_nothing(model: ToyModel) -> None:
         assert (seed, results(decode(model, source, options), options)) == (seed, exhaustive)
 
 
+P, H, N = EarlyStopping.PATIENCE, EarlyStopping.HEURISTIC, EarlyStopping.NEVER
+
+
+@pytest.mark.parametrize("num_forced", [0, 2])
+@pytest.mark.parametrize(
+    ("rule", "length_penalty", "first", "running", "is_done"),
+    [
+        (H, 1.0, -1.0, -1.9, False),  # two tokens: -0.95
+        (H, 1.0, -1.0, -2.1, True),
+        (N, 1.0, -1.0, -9.9, False),  # ten tokens at last: -0.99
+        (N, 1.0, -1.0, -10.1, True),
+        (P, 1.0, -1.0, -0.7, True),
+        (H, 0.0, -5.0, -4.9, False),
+        (N, 0.0, -5.0, -4.9, False),
+        (N, 0.0, -5.0, -5.1, True),
+        (H, -1.0, -5.0, -2.4, False),  # two tokens: -4.8, and worse with every token
+        (N, -1.0, -5.0, -2.4, False),
+        (N, -1.0, -5.0, -2.6, True),
+    ],
+)
+def test_the_running_ones_are_given_up_when_none_can_beat_the_worst_result(
+    rule: EarlyStopping,
+    length_penalty: float,
+    first: float,
+    running: float,
+    is_done: bool,
+    num_forced: int,
+) -> None:
+    """Results of one token, `first`, and of two, the better; the best that runs has two."""
+    options = DecodingOptions(
+        10 + num_forced,
+        beam_size=2,
+        length_penalty=length_penalty,
+        early_stopping=rule,
+        prefix=(9,) * num_forced,
+    )
+    search = BeamSearch(options, EOS)
+    for _ in range(num_forced):
+        search.advance([[(9, -3.0)]])
+    search.advance([[(3, -0.1), (EOS, first), (4, -20.0)]])
+    assert not search.is_done
+    search.advance([[(EOS, -0.5), (5, running + 0.1)], [(6, -20.0)]])
+    assert len(search.finished) == 2
+    assert search.is_done == is_done
+
+
 @pytest.mark.parametrize("rule", [EarlyStopping.NEVER, EarlyStopping.HEURISTIC])
 def test_a_loop_scores_well_and_is_no_measure_for_what_still_runs(rule: EarlyStopping) -> None:
     options = DecodingOptions(9, beam_size=2, early_stopping=rule, loop_guard=2)
