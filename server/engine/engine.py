@@ -20,10 +20,6 @@ from server.runtime.kv_cache import FloatArray
 from server.runtime.search import GREEDY, AnyPick, Candidate, pick
 
 MAX_STALE_DEADLINES = 256
-"""Deadlines of sequences that have ended, over as many again as live, until a clean-up."""
-
-
-MAX_STALE_DEADLINES = 256
 """Deadlines of sequences that have ended, over as many again as there are sequences, until a
 clean-up: whoever sets a deadline of a year must not fill the memory.
 """
@@ -219,12 +215,6 @@ class Engine:
         self._result.ended.append(sequence)
         num_steps = max(len(hypothesis.tokens) for hypothesis in sequence.hypotheses)
         self._pace.observe_end(len(sequence.job.source), num_steps)
-
-    def _watch_deadline(self, sequence: Sequence) -> None:
-        if len(self._deadlines) > 2 * len(self._sequences) + MAX_STALE_DEADLINES:
-            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._sequences]
-            heapq.heapify(self._deadlines)
-        heapq.heappush(self._deadlines, (sequence.job.deadline, sequence.sequence_id))
 
     def _check_deadlines(self, now: float) -> None:
         while self._deadlines and self._deadlines[0][0] <= now:

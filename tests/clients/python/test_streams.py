@@ -117,30 +117,28 @@ def test_what_cannot_be_sent_is_refused_before_anything_is_read(server: EchoServ
 
 
 class Held:
-    """An answer of one part that waits for the caller to leave."""
+    """An answer of one part that waits for the caller to leave, longer than any test does."""
 
     def __init__(self) -> None:
-        self._is_over = threading.Event()
-        self._has_ended = threading.Event()
-        self._has_left = False
+        self.is_over = threading.Event()
 
     def __call__(
         self, request: pb.TranslateStreamRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.TranslateStreamResponse]:
-        context.add_callback(self._is_over.set)
+        context.add_callback(self.is_over.set)
         yield pb.TranslateStreamResponse(text="A")
-        self._has_left = self._is_over.wait(PATIENCE_S / 2)
-        self._has_ended.set()
+        self.is_over.wait(2 * PATIENCE_S)
 
     def sees_the_caller_leave(self) -> bool:
-        return self._has_ended.wait(PATIENCE_S) and self._has_left
+        return self.is_over.wait(PATIENCE_S / 2)
 
 
 @pytest.fixture
-def held(server: EchoServer) -> Held:
+def held(server: EchoServer) -> Iterator[Held]:
     answer = Held()
     server.stream_answer = answer
-    return answer
+    yield answer
+    answer.is_over.set()
 
 
 @pytest.mark.parametrize(
