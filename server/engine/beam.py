@@ -17,8 +17,6 @@ from server.engine.loop_guard import is_loop
 from server.engine.options import DecodingOptions, EarlyStopping
 from server.runtime.search import AnyPick, Candidate, Forced, Pick
 
-_LAST_RESORT = {FinishReason.DEADLINE: 1, FinishReason.LOOP: 2}
-
 
 class _Continuation(NamedTuple):
     """Ordered best first: by log-probability, then by row and token, so that ties are no chance."""
@@ -41,7 +39,6 @@ class BeamSearch:
         self.rows: list[Hypothesis] = [Hypothesis()]
         self.finished: list[Hypothesis] = []
         """The best that have ended, best first."""
-        self._num_ended = 0
 
     @property
     def is_done(self) -> bool:
@@ -71,6 +68,8 @@ class BeamSearch:
             return []
         length = position + 1
         children = self._grow(self._best(candidates), length)
+        if not children and not self.finished:  # no number at all: a model that is broken
+            self._end(self.rows[0], FinishReason.LENGTH)
         if self._must_stop(children, length):
             children = []
         self.rows = [child for _, child in children]
@@ -122,22 +121,16 @@ class BeamSearch:
         self.finished.append(hypothesis)
         self.finished.sort(key=self._rank)
         del self.finished[self._num_wanted :]
-        self._num_ended += 1
 
-    def _rank(self, hypothesis: Hypothesis) -> tuple[int, float]:
-        """Best first: what ended by itself, then what time cut off, then loops; by score."""
-        assert hypothesis.finish_reason is not None
-        return _LAST_RESORT.get(hypothesis.finish_reason, 0), -self._score(hypothesis)
-
-    def _score(self, hypothesis: Hypothesis) -> float:
-        return hypothesis.score(self._num_forced, self._options.length_penalty)
+    def _rank(self, hypothesis: Hypothesis) -> tuple[int, float, int]:
+        return hypothesis.rank(self._num_forced, self._options.length_penalty)
 
     def _must_stop(self, children: list[tuple[Hypothesis, Hypothesis]], length: int) -> bool:
         """Whether the running hypotheses are given up; see EarlyStopping."""
         options = self._options
         if not children:
             return True
-        if self._num_ended < self._num_wanted:
+        if len(self.finished) < self._num_wanted:
             return False
         if options.early_stopping is EarlyStopping.PATIENCE:
             return True
@@ -145,7 +138,7 @@ class BeamSearch:
             length = options.max_target_tokens
         best = children[0][1].log_probability
         reachable = best / float((length - self._num_forced) ** options.length_penalty)
-        return (0, -reachable) >= self._rank(self.finished[-1])
+        return (0, -reachable, 0) >= self._rank(self.finished[-1])
 
     def results(self) -> list[Hypothesis]:
         """The num_hypotheses best that have ended, best first."""

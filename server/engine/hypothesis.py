@@ -19,6 +19,9 @@ class FinishReason(enum.Enum):
     """Time ran out, and the best so far was asked for."""
 
 
+_LAST_RESORT = {FinishReason.DEADLINE: 1, FinishReason.LOOP: 2}
+
+
 class Hypothesis:
     """Tokens of one row; `slot` is its row in the caches while it runs, -1 otherwise."""
 
@@ -73,3 +76,11 @@ class Hypothesis:
         """
         length = max(1, len(self.tokens) - num_forced)
         return self.log_probability / float(length**length_penalty)
+
+    def rank(self, num_forced: int, length_penalty: float) -> tuple[int, float, int]:
+        """Sorts ended hypotheses best first: what ended by itself or at its limit, then what time
+        cut off, then loops; by falling score; equal ones as they were drawn.
+        """
+        assert self.finish_reason is not None
+        order = _LAST_RESORT.get(self.finish_reason, 0)
+        return order, -self.score(num_forced, length_penalty), self.index

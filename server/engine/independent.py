@@ -95,13 +95,8 @@ class IndependentSearch:
         """
         if self._options.num_alternatives:
             return sorted(self.finished, key=lambda hypothesis: hypothesis.index)
-        options = self._options
-        if options.num_hypotheses == 1:
-            return self.finished
-        return sorted(
-            self.finished,
-            key=lambda h: (-h.score(self._num_forced, options.length_penalty), h.index),
-        )
+        penalty = self._options.length_penalty
+        return sorted(self.finished, key=lambda h: h.rank(self._num_forced, penalty))
 
     def stop(self) -> None:
         """Ends what still runs, as time ran out."""

@@ -215,7 +215,7 @@ def independent_search(model: ToyModel, source: Tokens, options: DecodingOptions
         grow(model, source, options, prefix, _chooser(options.sampling, index))
         for index in range(options.num_hypotheses)
     ]
-    return sorted(samples, key=lambda sample: sample.score, reverse=True)
+    return sorted(samples, key=goodness, reverse=True)
 
 
 def _chooser(sampling: Sampling, index: int) -> Choice:

@@ -470,12 +470,3 @@ def test_the_crowd_meets_every_kind_of_end() -> None:
             crowd.step(1)
     assert min(reasons[end] for end in (*SequenceStatus, *FinishReason) if end in reasons) >= 5
     assert {SequenceStatus.EXPIRED, FinishReason.DEADLINE, FinishReason.STOP} <= set(reasons)
-
-
-def test_far_deadlines_of_what_has_ended_do_not_pile_up() -> None:
-    engine = make_engine(FakeRunner(num_slots=4))
-    for _ in range(2000):
-        engine.add(Job([1], OPTIONS, deadline=1e12))
-        engine.step()
-    assert not engine.has_work
-    assert len(engine._deadlines) < 600

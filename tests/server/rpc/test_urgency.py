@@ -231,8 +231,8 @@ async def test_the_urgent_go_first_however_late_they_come(numbers_package: Path)
     async with serving(config_for(numbers_package, num_slots=1)) as server:
         with gated(server.app) as gate:
             calls = [asyncio.ensure_future(server.translate("six"))]
-            await until(lambda: server.async_engine.num_pending == 1)
             gate.allow(1)
+            await until(lambda: server.metric("attendant_sequences_running") == 1)
             for priority in (pb.PRIORITY_BULK, pb.PRIORITY_UNSPECIFIED, pb.PRIORITY_INTERACTIVE):
                 calls.append(asyncio.ensure_future(server.translate("six", priority=priority)))
             await until(lambda: server.async_engine.num_pending == 4)
