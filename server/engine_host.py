@@ -1,33 +1,24 @@
-"""python -m server.engine_host SOCKET: the process that the engines of one model live in, started
-by server/engine/remote.py. It has the weights, once, and one thread an engine; it ends with its
-socket.
+"""python -m server.engine_host SOCKET ...: the process that a model's engines live in, started by
+server/engine/remote.py. It has the weights, once, and an engine, a thread and a socket for each
+worker; it ends with its sockets.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
+import os
+import select
 import signal
 import socket
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 
 from server.engine.engine import Engine, EngineLimits, StepResult, StepStats
-from server.engine.wire import (
-    BEAT_S,
-    Add,
-    Cancel,
-    Failed,
-    HostSpec,
-    Outcome,
-    Ready,
-    Report,
-    Unpacker,
-    pack,
-)
-from server.engine.worker import Worker
+from server.engine.wire import BEAT_S, Failed, HostSpec, Outcome, Ready, Report, Unpacker, pack
+from server.engine.worker import Command, Worker
 from server.engines import check_samples, choose_variant, make_engines
 from server.errors import AttendantError
 from server.package import TOKENIZER_FILE, open_package
@@ -59,66 +50,80 @@ def load(spec: HostSpec) -> tuple[str, list[Engine]]:
     return variant, engines
 
 
-class Host:
-    """Passes commands to the workers and their results to the server."""
+class SocketInbox:
+    """The commands that the server sends; the engine's thread reads them itself, for a thread
+    between would cost it the interpreter.
+    """
 
-    def __init__(self, connection: socket.socket, engines: list[Engine]) -> None:
+    def __init__(self, connection: socket.socket, on_hang_up: Callable[[], None]) -> None:
         self._connection = connection
-        self._sending = threading.Lock()
-        self._workers = [Worker(engine, i) for i, engine in enumerate(engines)]
-        self._stats: list[deque[StepStats]] = [deque() for _ in engines]
-        for i, (engine, worker) in enumerate(zip(engines, self._workers, strict=True)):
-            engine.on_step = self._stats[i].append
-            worker.on_result = functools.partial(self._report, i)
-            worker.on_death = self._hang_up
+        self._on_hang_up = on_hang_up
+        self._unpacker = Unpacker()
 
-    def run(self, unpacker: Unpacker) -> None:
-        """Until the server hangs up, or an engine dies."""
-        for worker in self._workers:
-            worker.start()
-        threading.Thread(target=self._beat, name="beat", daemon=True).start()
-        with suppress(OSError):
-            while data := self._connection.recv(RECEIVE_BYTES):
-                for message in unpacker.feed(data):
-                    self._do(message)
-        for worker in self._workers:
-            worker.close()
-        for worker in self._workers:
-            worker.join(JOIN_TIMEOUT_S)
+    def wait(self) -> None:
+        """See Inbox."""
+        select.select([self._connection], [], [])
 
-    def _do(self, message: Add | Cancel) -> None:
-        worker = self._workers[message.worker]
-        if isinstance(message, Add):
-            worker.add(message.jobs)
-        else:
-            worker.cancel(message.sequence_ids)
+    def take(self) -> list[Command]:
+        """See Inbox."""
+        commands: list[Command] = []
+        try:
+            while data := self._connection.recv(RECEIVE_BYTES, socket.MSG_DONTWAIT):
+                commands += self._unpacker.feed(data)
+        except BlockingIOError:
+            return commands
+        except OSError:
+            pass
+        self._on_hang_up()
+        return commands
 
-    def _beat(self) -> None:
-        """Says now and then that the process is there, and how long each engine is in its step."""
-        closed = threading.Event()
-        while not closed.wait(BEAT_S):
-            for i in range(len(self._workers)):
-                self._report(i, StepResult())
+    def put(self, command: Command) -> None:
+        """Nobody here gives commands."""
+        raise NotImplementedError
 
-    def _report(self, index: int, result: StepResult) -> None:
-        stats, collected = [], self._stats[index]
-        while collected:
-            stats.append(collected.popleft())
-        ended = [Outcome(s.sequence_id, s.status, s.hypotheses) for s in result.ended]
-        silent_s = self._workers[index].silent_s
-        self._send(Report(index, silent_s, stats, result.streamed, ended))
-
-    def _send(self, report: Report) -> None:
-        data = pack(report)
-        with suppress(OSError), self._sending:  # the server has gone: `run` notices
-            self._connection.sendall(data)
-
-    def _hang_up(self) -> None:
+    def wake(self) -> None:
+        """Ends the conversation."""
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
 
 
-def main(descriptor: int) -> int:
+class Hosted:
+    """One engine with its thread and its socket."""
+
+    def __init__(self, engine: Engine, index: int, connection: socket.socket) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._stats: deque[StepStats] = deque()
+        self.worker = Worker(engine, index, SocketInbox(connection, lambda: self.worker.close()))
+        engine.on_step = self._stats.append
+        self.worker.on_result = self.report
+        self.worker.on_death = lambda: os._exit(1)  # the others of this model are no use without it
+
+    def report(self, result: StepResult) -> None:
+        """Tells the server what a step brought, and that this engine lives."""
+        stats = []
+        while self._stats:
+            stats.append(self._stats.popleft())
+        ended = [Outcome(s.sequence_id, s.status, s.hypotheses) for s in result.ended]
+        data = pack(Report(self.worker.silent_s, stats, result.streamed, ended))
+        with suppress(OSError), self._sending:  # the server has gone: the inbox notices
+            self._connection.sendall(data)
+
+
+def run(engines: list[Engine], connections: list[socket.socket]) -> None:
+    """Until the server hangs up."""
+    hosted = [Hosted(e, i, c) for i, (e, c) in enumerate(zip(engines, connections, strict=True))]
+    for each in hosted:
+        each.worker.start()
+    while any(each.worker.is_alive for each in hosted):
+        for each in hosted:
+            each.report(StepResult())
+        hosted[0].worker.join(BEAT_S)
+    for each in hosted:
+        each.worker.join(JOIN_TIMEOUT_S)
+
+
+def main(descriptors: list[int]) -> int:
     """The exit code: 0 when the server has hung up, 1 if nothing could be loaded."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -126,23 +131,29 @@ def main(descriptor: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the server decides when, after its drain
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    connection = socket.socket(fileno=descriptor)
-    unpacker = Unpacker()
-    spec = None
-    while spec is None:
-        data = connection.recv(RECEIVE_BYTES)
-        if not data:
-            return 1
-        spec = next(unpacker.feed(data), None)
+    connections = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    spec = _first_message(connections[0])
+    if spec is None:
+        return 1
     try:
         variant, engines = load(spec)
     except AttendantError as error:
-        connection.sendall(pack(Failed(error)))
+        connections[0].sendall(pack(Failed(error)))
         return 1
-    connection.sendall(pack(Ready(variant, engines[0].num_rows)))
-    Host(connection, engines).run(unpacker)
+    connections[0].sendall(pack(Ready(variant, engines[0].num_rows)))
+    run(engines, connections)
     return 0
 
 
+def _first_message(connection: socket.socket) -> HostSpec | None:
+    """None where the server has gone."""
+    unpacker = Unpacker()
+    while data := connection.recv(RECEIVE_BYTES):
+        for spec in unpacker.feed(data):
+            assert isinstance(spec, HostSpec)
+            return spec
+    return None
+
+
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main([int(argument) for argument in sys.argv[1:]]))

@@ -5,6 +5,7 @@ runs on the event loop.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
@@ -69,8 +70,12 @@ class AsyncEngine:
             self._attach(worker)
 
     def _attach(self, worker: AnyWorker) -> None:
-        worker.on_result = lambda result: self._call_on_loop(self._resolve, result)
-        worker.on_death = lambda: self._call_on_loop(self._fail_all, "the engine has died")
+        if isinstance(worker, RemoteWorker):  # which speaks on the event loop already
+            worker.on_result = self._resolve
+            worker.on_death = functools.partial(self._fail_all, "the engine has died")
+        else:
+            worker.on_result = lambda result: self._call_on_loop(self._resolve, result)
+            worker.on_death = lambda: self._call_on_loop(self._fail_all, "the engine has died")
         worker.start()
 
     @property

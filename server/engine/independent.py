@@ -72,7 +72,7 @@ class IndependentSearch:
 
     def _fork(self, candidates: list[Candidate]) -> list[tuple[Hypothesis, Hypothesis]]:
         (root,) = self.rows
-        possible = [candidate for candidate in candidates if candidate[1] > -math.inf]
+        possible = [c for c in candidates if c[1] > -math.inf] or candidates[:1]
         children = [root.fork(i) for i in range(1, len(possible))]
         self.rows = [root, *children]
         for row, (token, log_prob) in zip(self.rows, possible, strict=True):

@@ -19,9 +19,9 @@ class WaitingQueue:
     """Sequences that wait for rows.
 
     The most urgent class goes first; inside a class callers take turns, in proportion to what
-    their sequences cost. A sequence of a lower class that has waited for `ageing_s` is aged: one
-    admission in AGED_SHARE is kept for the longest waiting of those, so that a lower class fills
-    the gaps of a higher one, is never starved by it, and never holds it up.
+    their sequences cost. A sequence that has waited for `ageing_s` is aged: one admission in
+    AGED_SHARE is kept for the longest waiting of those, whatever its class, so that a lower class
+    fills the gaps of a higher one, is not starved by it, and does not hold it up.
     """
 
     def __init__(self, ageing_s: float) -> None:

@@ -1,5 +1,6 @@
-"""What the server and the process of its engines say to each other: pickled messages over a socket
-that nobody else holds, each with its length in front.
+"""What the server and the process of its engines say to each other: pickled messages over sockets
+that nobody else holds, one a worker, each message with its length in front. Into the process go the
+commands of worker.py, out come reports.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from server.engine.engine import StepStats
 from server.engine.hypothesis import Hypothesis
-from server.engine.sequence import Job, SequenceStatus
+from server.engine.sequence import SequenceStatus
 
 _LENGTH = struct.Struct("<I")
 
@@ -54,22 +55,6 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Add:
-    """Jobs for one of the workers, by sequence id."""
-
-    worker: int
-    jobs: dict[int, Job]
-
-
-@dataclass(frozen=True)
-class Cancel:
-    """Sequences of one of the workers that nobody waits for."""
-
-    worker: int
-    sequence_ids: list[int]
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What became of a sequence."""
 
@@ -80,9 +65,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Report:
-    """What one of the workers did since its last report."""
+    """What a worker did since its last report."""
 
-    worker: int
     silent_s: float
     """Seconds since it began its last step; 0 where it has nothing to do."""
     stats: list[StepStats]

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from server.engine.engine import Engine, StepResult
 from server.engine.sequence import Job
@@ -18,22 +19,73 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Add:
+class Add:
+    """Jobs by sequence id."""
+
     jobs: dict[int, Job]
 
 
 @dataclass(frozen=True)
-class _Cancel:
+class Cancel:
+    """Sequences that nobody waits for."""
+
     sequence_ids: list[int]
+
+
+Command = Add | Cancel
+
+
+class Inbox(Protocol):
+    """Where a worker finds its commands."""
+
+    def wait(self) -> None:
+        """Returns when there may be a command."""
+
+    def take(self) -> list[Command]:
+        """The commands that have come, oldest first."""
+
+    def put(self, command: Command) -> None:
+        """Adds a command, from any thread."""
+
+    def wake(self) -> None:
+        """Ends a wait, from any thread."""
+
+
+class ThreadInbox:
+    """An inbox that other threads of this process fill."""
+
+    def __init__(self) -> None:
+        self._commands: deque[Command] = deque()
+        self._wake = threading.Event()
+
+    def wait(self) -> None:
+        """See Inbox."""
+        self._wake.wait()
+
+    def take(self) -> list[Command]:
+        """See Inbox."""
+        self._wake.clear()
+        commands = []
+        while self._commands:
+            commands.append(self._commands.popleft())
+        return commands
+
+    def put(self, command: Command) -> None:
+        """See Inbox."""
+        self._commands.append(command)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """See Inbox."""
+        self._wake.set()
 
 
 class Worker:
     """Runs `engine` until closed or broken."""
 
-    def __init__(self, engine: Engine, index: int) -> None:
+    def __init__(self, engine: Engine, index: int, inbox: Inbox | None = None) -> None:
         self._engine = engine
-        self._inbox: deque[_Add | _Cancel] = deque()
-        self._wake = threading.Event()
+        self._inbox = inbox or ThreadInbox()
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name=f"engine-{index}", daemon=True)
         self._last_beat = time.monotonic()
@@ -68,18 +120,16 @@ class Worker:
 
     def add(self, jobs: dict[int, Job]) -> None:
         """Queues `jobs`, by sequence id, for the next step: all of them for the same one."""
-        self._inbox.append(_Add(jobs))
-        self._wake.set()
+        self._inbox.put(Add(jobs))
 
     def cancel(self, sequence_ids: list[int]) -> None:
         """Ends sequences at the next step."""
-        self._inbox.append(_Cancel(sequence_ids))
-        self._wake.set()
+        self._inbox.put(Cancel(sequence_ids))
 
     def close(self) -> None:
         """Stops the thread after its current step."""
         self._is_closing = True
-        self._wake.set()
+        self._inbox.wake()
 
     def join(self, timeout_s: float) -> None:
         """Waits for the thread; one that never started is no reason to wait."""
@@ -90,13 +140,12 @@ class Worker:
         """The thread: commands, then a step."""
         try:
             while not self._is_closing:
-                self._is_idle = not self._engine.has_work and not self._inbox
+                self._is_idle = not self._engine.has_work
                 if self._is_idle:
-                    self._wake.wait()
+                    self._inbox.wait()
                 self._last_beat = time.monotonic()
                 self._is_idle = False
-                self._wake.clear()
-                self._read_inbox()
+                self._do(self._inbox.take())
                 result = self._engine.step()
                 if result.ended or result.streamed:
                     self.on_result(result)
@@ -105,10 +154,9 @@ class Worker:
             self._is_closing = True  # before anybody hears of it: what comes now would wait forever
             self.on_death()
 
-    def _read_inbox(self) -> None:
-        while self._inbox:
-            command = self._inbox.popleft()
-            if isinstance(command, _Add):
+    def _do(self, commands: list[Command]) -> None:
+        for command in commands:
+            if isinstance(command, Add):
                 for sequence_id, job in command.jobs.items():
                     self._engine.add(job, sequence_id)
             else:

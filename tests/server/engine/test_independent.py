@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 
 import pytest
 
+from server.engine.beam import BeamSearch
 from server.engine.draws import uniform
 from server.engine.engine import StepStats
 from server.engine.hypothesis import FinishReason, Hypothesis
@@ -201,3 +203,15 @@ def test_every_token_of_a_single_hypothesis_is_certain_at_once() -> None:
     assert sequence.hypotheses[0].tokens[:-1] == streamed
     assert step.streamed == []  # the rest is in the result
     assert sequence.search.stable_tokens() == sequence.token_ids
+
+
+def test_a_model_without_numbers_ends_what_it_was_asked_and_harms_no_one() -> None:
+    nothing = [(3, math.nan), (4, math.nan)]
+    alternatives = IndependentSearch(DecodingOptions(2, num_alternatives=2), eos_id=2)
+    assert alternatives.advance([nothing]) == []
+    alternatives.advance([[(3, math.nan)]])
+    assert [h.tokens for h in alternatives.results()] == [[3, 3]]
+    beam = BeamSearch(DecodingOptions(9, beam_size=2), eos_id=2)
+    assert beam.advance([[(3, math.nan)]]) == []
+    assert beam.is_done
+    assert [h.finish_reason for h in beam.results()] == [FinishReason.LENGTH]

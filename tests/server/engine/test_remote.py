@@ -95,10 +95,11 @@ async def test_more_than_the_socket_holds_is_sent_when_there_is_room(
             cancelled = asyncio.ensure_future(engine.generate(jobs[:40]))
             await asyncio.sleep(0)
             cancelled.cancel()
-        await until(lambda: len(process._unsent) > 0)  # and this loop still runs
+        (worker,) = process.workers
+        await until(lambda: len(worker._unsent) > 0)  # and this loop still runs
         os.kill(process.pid, signal.SIGCONT)
         assert len(await call) == 900
-        assert not process._unsent
+        assert not worker._unsent
 
 
 async def test_a_killed_process_fails_its_callers_and_is_not_healthy(

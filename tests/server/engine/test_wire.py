@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from server.engine.hypothesis import FinishReason, Hypothesis
 from server.engine.options import DecodingOptions, Sampling
 from server.engine.sequence import Job, Priority, SequenceStatus
-from server.engine.wire import Add, Cancel, Outcome, Report, Unpacker, pack
+from server.engine.wire import Outcome, Report, Unpacker, pack
+from server.engine.worker import Add, Cancel
 
 JOB = Job(
     [4, 20, 2],
@@ -23,7 +24,7 @@ JOB = Job(
 @settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 2000), max_size=20))
 def test_messages_come_out_whole_however_the_bytes_arrive(cuts: list[int]) -> None:
-    messages = [Add(0, {1: JOB, 2: JOB}), Cancel(1, [2, 3]), Cancel(0, [])]
+    messages = [Add({1: JOB, 2: JOB}), Cancel([2, 3]), Cancel([])]
     data = b"".join(map(pack, messages))
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     unpacker = Unpacker()
@@ -40,7 +41,7 @@ def test_a_hypothesis_arrives_as_it_was() -> None:
     hypothesis.append(20, -0.125)
     hypothesis.append(2, -0.5)
     hypothesis.finish_reason = FinishReason.STOP
-    report = Report(0, 0.0, [], [(7, [20])], [Outcome(7, SequenceStatus.FINISHED, [hypothesis])])
+    report = Report(0.0, [], [(7, [20])], [Outcome(7, SequenceStatus.FINISHED, [hypothesis])])
     (found,) = Unpacker().feed(pack(report))
     (copy,) = found.ended[0].hypotheses
     for name in Hypothesis.__slots__:
