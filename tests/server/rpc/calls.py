@@ -111,11 +111,11 @@ async def _all_of(call: Any) -> list[Any]:
 
 
 async def until(is_met: Callable[[], bool]) -> None:
-    """Yields to the loop until `is_met`, or fails after five seconds."""
-    deadline = time.monotonic() + 5
+    """Looks again and again until `is_met`, or fails after ten seconds."""
+    deadline = time.monotonic() + 10
     while not is_met():
         assert time.monotonic() < deadline, "it did not happen"
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)  # a loop that never rests starves an engine in a thread
 
 
 def engine_of(app: App) -> Engine:
