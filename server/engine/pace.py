@@ -13,6 +13,11 @@ costs an answer, a wrong admission a few steps.
 MIN_STEPS = 50
 """Steps to have seen before anything is refused."""
 
+MAX_JUMP = 4.0
+"""A step counts at most so many times the mean: one pause of the whole process, of a minute say,
+must not refuse everybody after it; a machine that really is slower shows within a few steps.
+"""
+
 
 class Pace:
     """Running means over steps and finished sequences."""
@@ -26,6 +31,8 @@ class Pace:
 
     def observe_step(self, duration_s: float) -> None:
         """Takes the time of a step with work in it, encoding included."""
+        if self._num_steps >= MIN_STEPS:
+            duration_s = min(duration_s, MAX_JUMP * self._step_s)
         self._num_steps += 1
         weight = max(SMOOTHING, 1 / self._num_steps)
         self._step_s += weight * (duration_s - self._step_s)

@@ -76,3 +76,15 @@ def test_one_outlier_shifts_little() -> None:
     pace = paced()
     pace.observe_step(2.0)
     assert pace.expected_s(make_job(10), 0) == pytest.approx(20 * 1.05)
+
+
+def test_one_pause_refuses_nobody_and_a_slower_machine_soon_shows() -> None:
+    pace = Pace(num_rows=4)
+    for _ in range(MIN_STEPS):
+        pace.observe_step(0.01)
+    before = pace.expected_s(make_job(30), 0)
+    pace.observe_step(60.0)
+    assert pace.expected_s(make_job(30), 0) < 1.2 * before
+    for _ in range(60):
+        pace.observe_step(0.1)
+    assert pace.expected_s(make_job(30), 0) > 8 * before
