@@ -11,18 +11,12 @@ from server.config import parse_config
 from server.errors import AttendantError
 from server.rpc.app import serve_until_signalled
 
-SWITCH_INTERVAL_S = 0.0005
-"""How long a busy thread keeps the interpreter while the engine's asks for it; Python's own 5 ms is
-several steps.
-"""
-
 
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: 0 after a clean stop, 1 if it could not start, 2 for an unknown option."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         config = parse_config(sys.argv[1:] if arguments is None else arguments, os.environ)
         asyncio.run(serve_until_signalled(config))
