@@ -43,8 +43,9 @@ from server.errors import ConfigError
 from server.package import EVIDENCE_LIMITS, TOKENIZER_FILE, ModelPackage
 from server.runtime.sessions import check_device
 from server.text.tokenizer import Tokenizer
-from training.corpus import multi30k_file, read_lines
+from training.corpus import read_lines
 from training.evaluate import score
+from training.multi30k import multi30k_file
 
 CHECKPOINT = Path("models/checkpoints/multi30k-1/model.safetensors")
 TESTED, TRUSTED = "cuda-fp16", "cpu-fp32"

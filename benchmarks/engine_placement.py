@@ -37,7 +37,8 @@ from server.models import find_packages
 from server.package import TOKENIZER_FILE, open_package
 from server.rpc.app import running
 from server.text.tokenizer import Tokenizer
-from training.corpus import multi30k_file, read_lines
+from training.corpus import read_lines
+from training.multi30k import multi30k_file
 
 IN_FLIGHT = 64
 ROUNDS = 3

@@ -33,7 +33,8 @@ from server.errors import DeadlineError
 from server.models import find_packages
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
 from server.text.tokenizer import Tokenizer
-from training.corpus import multi30k_file, read_lines
+from training.corpus import read_lines
+from training.multi30k import multi30k_file
 
 BATCHES = (7, 64)
 NUM_ROWS = 64

@@ -22,8 +22,9 @@ from attendant import AsyncClient
 from benchmarks.paper_bleu import paper_bleu
 from demos.server_process import running_server
 from training.checkpoint import load_model
-from training.corpus import multi30k_file, read_lines
+from training.corpus import read_lines
 from training.evaluate import score, translate_ids
+from training.multi30k import multi30k_file
 from training.tokenizer import Tokenizer
 
 IN_FLIGHT = 64

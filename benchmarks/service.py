@@ -26,7 +26,8 @@ from server.engines import decode_greedy, make_engine
 from server.models import find_packages
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
 from server.text.tokenizer import Tokenizer
-from training.corpus import multi30k_file, read_lines
+from training.corpus import read_lines
+from training.multi30k import multi30k_file
 
 SERVER_CPU, CLIENT_CPU = 0, 1
 TWELVE_WORDS = "A young woman in a blue jacket is walking across the street."

@@ -26,7 +26,8 @@ from attendant_protos.v1 import translation_pb2 as pb
 from attendant_protos.v1 import translation_pb2_grpc as stubs
 
 from demos.server_process import ServerProcess, running_server
-from training.corpus import multi30k_file, read_lines
+from training.corpus import read_lines
+from training.multi30k import multi30k_file
 
 CALLERS = 64
 SAMPLE_EVERY = 2000

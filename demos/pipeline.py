@@ -16,7 +16,7 @@ from pathlib import Path
 from attendant import Client
 
 from demos.server_process import REPOSITORY, running_server
-from training.corpus import generate_numbers
+from training.generated import generate
 
 RUN = Path("runs/pipeline")
 REQUIRED = 0.95
@@ -51,17 +51,17 @@ def _say(title: str) -> None:
 
 def _ask(models: Path) -> tuple[int, int]:
     """How many of the held-out numbers come out exactly right, and how many there are."""
-    unseen = generate_numbers(("en", "de"), "val")
+    unseen = generate("numbers", ("en", "de"), "val")
     answers: list[str] = []
     with running_server(models, "--drain-delay-s", "0") as server, Client(server.target) as client:
         for start in range(0, len(unseen), TEXTS_PER_CALL):
-            texts = unseen.source[start : start + TEXTS_PER_CALL]
+            texts = unseen.sides["en"][start : start + TEXTS_PER_CALL]
             translations = client.translate(texts, source_language="en", target_language="de")
             answers += [translation.text for translation in translations]
-    for source, answer in list(zip(unseen.source, answers, strict=True))[:3]:
+    for source, answer in list(zip(unseen.sides["en"], answers, strict=True))[:3]:
         print(f"{source}  ->  {answer}")
     num_right = sum(
-        answer == expected for answer, expected in zip(answers, unseen.target, strict=True)
+        answer == expected for answer, expected in zip(answers, unseen.sides["de"], strict=True)
     )
     return num_right, len(unseen)
 

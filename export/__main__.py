@@ -11,8 +11,8 @@ from pathlib import Path
 from export.build import ExportOptions, build_package
 from export.to_onnx import PRECISIONS
 from server.errors import ConfigError, PackageError
+from training.aligned import CorpusError
 from training.checkpoint import CheckpointError
-from training.corpus import CorpusError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -126,11 +126,10 @@ def evidence_sentences(config: Config, data_root: str) -> list[verify.Sentence]:
     """The whole validation text of the run that made the checkpoint, in every direction."""
     data = dataclasses.replace(config.data, root=data_root or config.data.root)
     text = load_corpus(data.validation, data, "val")
-    sides = dict(zip(data.languages, (text.source, text.target), strict=True))
     sentences = []
-    for direction in data.directions:
+    for direction in data.learned_directions():
         source, target = direction.split("-")
-        pairs = zip(sides[source], sides[target], strict=True)
+        pairs = zip(text.sides[source], text.sides[target], strict=True)
         sentences += [verify.Sentence(source, target, s, t) for s, t in pairs]
     return sentences
 
@@ -151,7 +150,7 @@ def _draft(options: ExportOptions, model: Transformer, config: Config, folder: P
             max_length=shape.max_length,
         ),
         languages=list(config.data.languages),
-        directions=list(config.data.directions),
+        directions=config.data.learned_directions(),
         special_ids=_special_ids(folder / contract.TOKENIZER_FILE, config),
         variants={name: _variant(name) for name in options.variants},
         default_variant=options.default_variant,

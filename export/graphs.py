@@ -100,16 +100,17 @@ def fuse(factory: LinearFactory, layers: Sequence[nn.Linear]) -> nn.Module:
 
 
 class _FeedForwardGraph(nn.Module):
-    """max(0, x W_1 + b_1) W_2 + b_2 inside its Add & Norm."""
+    """activation(x W_1 + b_1) W_2 + b_2 inside its Add & Norm."""
 
     def __init__(self, layer: EncoderLayer | DecoderLayer, factory: LinearFactory) -> None:
         super().__init__()
         self.w_1 = fuse(factory, [layer.feed_forward.w_1])
         self.w_2 = fuse(factory, [layer.feed_forward.w_2])
+        self.activation = layer.feed_forward.activation
         self.norm: AddNorm = layer.feed_forward_norm
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = torch.relu(self.w_1(self.norm.before(x)))  # (B, T, F)
+        hidden = self.activation(self.w_1(self.norm.before(x)))  # (B, T, F)
         projected: Tensor = self.w_2(hidden)  # (B, T, D)
         return self.norm.after(x, projected)
 

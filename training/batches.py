@@ -1,4 +1,4 @@
-"""Text to length-bucketed token batches: sentences of like length together, so that little is
+"""Examples to length-bucketed token batches: sentences of like length together, so that little is
 padding.
 """
 
@@ -12,21 +12,7 @@ import torch
 from torch import Tensor
 
 from training.config import PAD_ID
-from training.corpus import ParallelText
-from training.tokenizer import Tokenizer
-
-
-@dataclass(frozen=True)
-class Example:
-    """Token ids of one pair: `source` = tag, pieces, eos; `target` = bos, pieces, eos."""
-
-    source: list[int]
-    target: list[int]
-
-    @property
-    def length(self) -> int:
-        """Tokens of the longer side."""
-        return max(len(self.source), len(self.target))
+from training.examples import Example
 
 
 @dataclass(frozen=True)
@@ -44,41 +30,36 @@ class Batch:
         """Target tokens that count in the loss."""
         return int((self.target_output != PAD_ID).sum())
 
-
-def tokenize(
-    text: ParallelText,
-    tokenizer: Tokenizer,
-    languages: tuple[str, str],
-    directions: tuple[str, ...],
-) -> list[Example]:
-    """Every pair of `text` in every direction."""
-    examples = []
-    for direction in directions:
-        target_language = direction.split("-")[1]
-        is_forward = target_language == languages[1]
-        sides = (text.source, text.target) if is_forward else (text.target, text.source)
-        for source, target in zip(*sides, strict=True):
-            ids = tokenizer.encode_source(source, target_language)
-            examples.append(Example(ids, tokenizer.encode_target(target)))
-    return examples
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on `device`."""
+        return Batch(
+            self.source.to(device), self.target_input.to(device), self.target_output.to(device)
+        )
 
 
-def drop_long(examples: list[Example], max_tokens: int) -> list[Example]:
-    """The examples with at most `max_tokens` on both sides."""
-    return [example for example in examples if example.length <= max_tokens]
+def make_batches(examples: list[Example], batch_tokens: int) -> Iterator[Batch]:
+    """All of `examples` once, for measuring: sorted by length, cut by tokens."""
+    for group in _cut(sorted(examples, key=lambda example: example.length), batch_tokens):
+        yield collate(group)
 
 
-def make_batches(examples: list[Example], batch_tokens: int, seed: int) -> Iterator[Batch]:
-    """One epoch in an order given by `seed`: shuffled, sorted by length, cut by tokens, batches
-    shuffled.
+def shuffled_groups(examples: list[Example], batch_tokens: int, seed: int) -> list[list[Example]]:
+    """One epoch in an order given by `seed`: shuffled, sorted by length, cut by tokens, groups
+    shuffled. Each group is one update's batch.
     """
     order = random.Random(seed)
     # Random tie-breaking keeps the company of a sentence different in every epoch.
     ranked = sorted(examples, key=lambda example: (example.length, order.random()))
     groups = list(_cut(ranked, batch_tokens))
     order.shuffle(groups)
-    for group in groups:
-        yield collate(group)
+    return groups
+
+
+def split_group(group: list[Example], index: int, count: int) -> list[Example]:
+    """Part `index` of `count` like parts of `group`; their lengths are alike, for a group is
+    sorted.
+    """
+    return group[index::count]
 
 
 def _cut(ranked: list[Example], batch_tokens: int) -> Iterator[list[Example]]:

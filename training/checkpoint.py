@@ -6,6 +6,7 @@ safetensors holds tensors and text, nothing that could execute.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -51,14 +52,22 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces `path` by `content`, flushed to disk before the old file goes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Replaces `path` by `content`, flushed to disk before the old file goes.
+
+    Raises CheckpointError where that fails, as on a full disk: then the old file is still there.
+    """
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise CheckpointError(f"{path} could not be written: {error.strerror}") from error
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

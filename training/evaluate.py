@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 import torch
 from sacrebleu.metrics import BLEU, CHRF
 
-from training.batches import Batch, Example
+from training.batches import Batch
+from training.examples import Example
 from training.loss import label_smoothed_loss
 from training.model import Transformer
 from training.search import greedy_search
@@ -75,7 +76,9 @@ def validation_loss(model: Transformer, batches: Iterable[Batch]) -> float:
     was_training = model.training
     model.eval()
     total, num_tokens = 0.0, 0
-    for batch in batches:
+    device = next(model.parameters()).device
+    for cpu_batch in batches:
+        batch = cpu_batch.to(device)
         loss = label_smoothed_loss(
             model(batch.source, batch.target_input), batch.target_output, 0.0
         )

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.config import ModelConfig
+from training.dropout import Dropout
 
 MASKED_SCORE = -1e9
 """Added in place of a masked score: small enough that softmax gives it exactly 0, finite so that no
@@ -74,7 +75,7 @@ class Embedding(nn.Module):
         self.scale = math.sqrt(config.d_model)
         positions = {"sinusoidal": PositionalEncoding, "learned": LearnedPositionalEncoding}
         self.positions = positions[config.positions](config.max_length, config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, ids: Tensor, positions: Tensor) -> Tensor:
         """`ids` int64 (B, T) at `positions` int64 (B, T) or (T,), to float (B, T, D)."""
@@ -109,7 +110,7 @@ class MultiHeadAttention(nn.Module):
         self.w_k = nn.Linear(config.d_model, config.d_model)
         self.w_v = nn.Linear(config.d_model, config.d_model)
         self.w_o = nn.Linear(config.d_model, config.d_model)
-        self.dropout = nn.Dropout(config.attention_dropout)
+        self.dropout = Dropout(config.attention_dropout)
 
     def split_heads(self, x: Tensor) -> Tensor:
         """(B, T, D) to (B, H, T, K)."""
@@ -135,17 +136,22 @@ class MultiHeadAttention(nn.Module):
         return self.attend(x, key, value, mask)
 
 
+ACTIVATIONS = {"relu": torch.relu, "gelu": F.gelu, "swish": F.silu}
+"""Gelu: Hendrycks and Gimpel 2016, x Phi(x). Swish: Ramachandran et al. 2017, x sigmoid(x)."""
+
+
 class FeedForward(nn.Module):
-    """Position-wise: max(0, x W_1 + b_1) W_2 + b_2 (section 3.3)."""
+    """Position-wise: max(0, x W_1 + b_1) W_2 + b_2 (section 3.3), or with another activation."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[config.activation]
         self.w_1 = nn.Linear(config.d_model, config.d_ff)
         self.w_2 = nn.Linear(config.d_ff, config.d_model)
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` float (B, T, D), to float (B, T, D)."""
-        hidden = torch.relu(self.w_1(x))  # (B, T, F)
+        hidden = self.activation(self.w_1(x))  # (B, T, F)
         projected: Tensor = self.w_2(hidden)  # (B, T, D)
         return projected
 
@@ -161,7 +167,7 @@ class AddNorm(nn.Module):
         super().__init__()
         self.is_pre_norm = config.norm == "pre"
         self.norm = nn.LayerNorm(config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def before(self, x: Tensor) -> Tensor:
         """What the sublayer reads: (B, T, D) to (B, T, D)."""

@@ -26,7 +26,8 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
 def learning_rate(step: int, config: TrainConfig) -> float:
     """The rate at `step` (from 1): linear to the peak over the warm-up, then times sqrt(warmup /
-    step).
+    step); over the last `cooldown_steps`, times a factor that falls linearly towards 0.
     """
-    warmup = config.warmup_steps
-    return config.learning_rate * min(step / warmup, math.sqrt(warmup / step))
+    warmup, remaining = config.warmup_steps, config.max_steps + 1 - step
+    cooldown = min(1.0, remaining / config.cooldown_steps) if config.cooldown_steps else 1.0
+    return config.learning_rate * cooldown * min(step / warmup, math.sqrt(warmup / step))

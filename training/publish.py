@@ -1,4 +1,4 @@
-"""python -m training.publish CHECKPOINT FOLDER: a checkpoint made ready to share.
+"""A checkpoint made ready to share.
 
 Weights are rounded to fp16, which halves the file; paths of the machine that trained it are left
 out. An export from the published checkpoint is an export of exactly these weights.
@@ -6,13 +6,11 @@ out. An export from the published checkpoint is an export of exactly these weigh
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import shutil
-import sys
 from pathlib import Path
 
-from training.checkpoint import Checkpoint, CheckpointError, read_checkpoint, write_checkpoint
+from training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from training.config import Config, TrainConfig
 
 
@@ -36,21 +34,3 @@ def without_local_paths(config: Config) -> Config:
 def _file_name(corpus: str) -> str:
     kind, colon, files = corpus.partition(":")
     return kind + colon + ",".join(Path(file).name for file in files.split(",")) if colon else kind
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 when published, 2 for a bad checkpoint."""
-    parser = argparse.ArgumentParser(prog="python -m training.publish", description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("folder", type=Path)
-    options = parser.parse_args(arguments)
-    try:
-        publish(options.checkpoint, options.folder)
-    except (CheckpointError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -25,14 +25,17 @@ def greedy_search(model: Transformer, sources: list[list[int]]) -> list[list[int
 
     Returns the generated ids of each, the end of sentence left out.
     """
-    limits = torch.tensor([max_target_tokens(len(s), model.config.max_length) for s in sources])
+    device = next(model.parameters()).device
+    limits = torch.tensor(
+        [max_target_tokens(len(s), model.config.max_length) for s in sources], device=device
+    )
     source = torch.nn.utils.rnn.pad_sequence(
         [torch.tensor(s) for s in sources], batch_first=True, padding_value=PAD_ID
-    )  # (B, S)
+    ).to(device)  # (B, S)
     source_mask = model.padding_mask(source)
     caches = model.start_cache(model.encode(source, source_mask))
-    last = torch.full((len(sources), 1), model.config.bos_id)  # (B, 1)
-    alive = torch.arange(len(sources))
+    last = torch.full((len(sources), 1), model.config.bos_id, device=device)  # (B, 1)
+    alive = torch.arange(len(sources), device=device)
     results: list[list[int]] = [[] for _ in sources]
     for length in range(1, int(limits.max()) + 1):
         logits, caches = model.decode_step(last, caches, source_mask)
@@ -44,7 +47,7 @@ def greedy_search(model: Transformer, sources: list[list[int]]) -> list[list[int
         if not going_on.any():
             break
         alive, last, source_mask = alive[going_on], last[going_on], source_mask[going_on]
-        caches = [_keep_rows(cache, going_on) for cache in caches]
+        caches = [select_rows(cache, going_on) for cache in caches]
     return results
 
 
@@ -57,7 +60,8 @@ def _best_token(model: Transformer, logits: Tensor) -> Tensor:
     return scores.argmax(dim=-1, keepdim=True)
 
 
-def _keep_rows(cache: LayerCache, rows: Tensor) -> LayerCache:
+def select_rows(cache: LayerCache, rows: Tensor) -> LayerCache:
+    """`cache` of those of its B rows that `rows` names, by number or by a mask."""
     return LayerCache(
         cache.self_key[rows], cache.self_value[rows], cache.cross_key[rows], cache.cross_value[rows]
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import sentencepiece
@@ -65,9 +66,51 @@ class Tokenizer:
         """The id of one piece of the vocabulary, such as a tag."""
         return int(self._processor.piece_to_id(piece))
 
+    @property
+    def pieces(self) -> list[str]:
+        """Every piece as it is spelled, by id."""
+        return [self._processor.id_to_piece(i) for i in range(self.vocabulary_size)]
+
+    def has_tag(self, language: str) -> bool:
+        """Whether a model with this tokenizer can be asked for `language`."""
+        tag = language_tag(language)
+        return bool(self._processor.id_to_piece(self.piece_id(tag)) == tag)
+
+    def is_control(self, piece: str) -> bool:
+        """Whether `piece` is a control symbol, such as a tag."""
+        return bool(self._processor.is_control(self.piece_id(piece)))
+
+    def tag(self, language: str) -> int:
+        """The id of the tag that asks for `language`. Raises ConfigError if there is none."""
+        if not self.has_tag(language):
+            raise ConfigError(f"data.languages: the tokenizer has no tag {language_tag(language)}")
+        return self.piece_id(language_tag(language))
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """The most probable pieces of each text, neither tag nor end added."""
+        ids: list[list[int]] = self._processor.encode(texts)
+        return ids
+
+    def sample(self, texts: list[str], alpha: float, seed: int) -> list[list[int]]:
+        """Pieces of each text drawn with probability ~ p^alpha (Kudo 2018), the same for a seed.
+
+        SentencePiece seeds one generator a thread when the thread first draws: so each call has a
+        thread of its own.
+        """
+        sentencepiece.set_random_generator_seed(seed % 2**32)
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(self._draw, texts, alpha).result()
+
+    def _draw(self, texts: list[str], alpha: float) -> list[list[int]]:
+        ids: list[list[int]] = [
+            self._processor.encode(text, enable_sampling=True, alpha=alpha, nbest_size=-1)
+            for text in texts
+        ]
+        return ids
+
     def encode_source(self, text: str, target_language: str) -> list[int]:
         """Tag, pieces, end of sentence."""
-        return [self.piece_id(language_tag(target_language)), *self._processor.encode(text), EOS_ID]
+        return [self.tag(target_language), *self._processor.encode(text), EOS_ID]
 
     def encode_target(self, text: str) -> list[int]:
         """Beginning of sentence, pieces, end of sentence."""

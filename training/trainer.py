@@ -1,5 +1,9 @@
 """The training loop: steps, validation, checkpoints, early stopping, and continuing from where it
 stopped.
+
+What a step does depends on the recipe and the step's number alone: the order of the batches on
+seed and epoch, dropout on seed, step and process. So a run that was killed and continued ends at
+the same weights as one that was not.
 """
 
 from __future__ import annotations
@@ -10,28 +14,29 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 from tqdm import tqdm
 
-from training.batches import Batch, Example, make_batches
+from training.batches import collate, make_batches, shuffled_groups, split_group
 from training.checkpoint import (
     Checkpoint,
     average_tensors,
     load_model_tensors,
     model_tensors,
-    read_checkpoint,
     write_atomically,
     write_checkpoint,
 )
 from training.config import Config
 from training.evaluate import score_examples, validation_loss
+from training.examples import Example, ExampleSource
 from training.loss import label_smoothed_loss
 from training.model import Transformer
 from training.optimizer import learning_rate, make_optimizer
+from training.parallel import Workers
+from training.run_folder import RunFolder
 from training.tokenizer import Tokenizer
 
 
@@ -45,130 +50,194 @@ class Progress:
     best_loss: float = float("inf")
     validations_without_gain: int = 0
     trained_s: float = 0.0
+    trained_tokens: int = 0
 
 
 class Trainer:
-    """Trains `model` on `train` examples, watching `validation` examples."""
+    """Trains `model` on `train`, watching the `validation` examples."""
 
     def __init__(
         self,
         config: Config,
         model: Transformer,
         tokenizer: Tokenizer,
-        train: list[Example],
+        train: ExampleSource,
         validation: list[Example],
+        workers: Workers,
     ) -> None:
         self.config = config
-        self.model = model
+        self.model = model.to(workers.device)
         self.tokenizer = tokenizer
-        self.examples = train
+        self.source = train
         self.validation = validation
+        self.workers = workers
         self.optimizer = make_optimizer(model, config.train)
         self.progress = Progress()
-        self.output = Path(config.train.output)
+        self.folder = RunFolder(config.train.output_path)
+        self._forward: nn.Module = model
 
-    @property
-    def state_path(self) -> Path:
-        """What a continued run starts from."""
-        return self.output / "state.safetensors"
-
-    @property
-    def model_path(self) -> Path:
-        """The finished model."""
-        return self.output / "model.safetensors"
-
-    def train(self) -> Path:
-        """Runs to the end of the recipe and returns the path of the finished model."""
-        if self.state_path.exists():
-            self.restore(read_checkpoint(self.state_path))
+    def train(self) -> None:
+        """Runs to the end of the recipe."""
+        if self.workers.is_first:
+            state = self.folder.read_state()
+        self.workers.from_first(None)  # nobody reads before the first process has cleaned up
+        if not self.workers.is_first:
+            state = self.folder.read_state()
+        if state is not None:
+            self.restore(state)
         self.model.train()
+        model = torch.compile(self.model, dynamic=True) if self.config.train.compile else self.model
+        self._forward = self.workers.share(model)  # type: ignore[arg-type]
         self._run_steps()
-        self._finish()
-        return self.model_path
+        if self.workers.is_first:
+            self._finish()
 
     def _run_steps(self) -> None:
         limit = self.config.train.max_steps
-        with tqdm(total=limit, initial=self.progress.step, unit="step", mininterval=1.0) as bar:
+        is_quiet = not self.workers.is_first
+        with tqdm(
+            total=limit,
+            initial=self.progress.step,
+            unit="step",
+            mininterval=1.0,
+            disable=is_quiet or None,
+        ) as bar:
             started, meter = time.monotonic() - self.progress.trained_s, _Meter()
-            batches = self._batches()
-            while not self._is_done():
-                batch = next(batches)  # only now: a batch taken is a batch that counts as trained
-                meter.add(self.step(batch), batch.num_tokens)
-                self.progress.trained_s = time.monotonic() - started
+            groups = self._groups()
+            is_out_of_time = self._is_out_of_time()
+            while not self._is_done(is_out_of_time):
+                group = next(groups)  # only now: a group taken is a group that counts as trained
+                loss, num_tokens, is_out_of_time = self.step(group, started)
+                meter.add(loss, num_tokens)
                 bar.set_postfix_str(meter.text(), refresh=False)
                 bar.update()
                 if self.progress.step % self.config.train.validate_every == 0:
-                    bar.write(self._validate(meter.loss))
+                    line = self._validate(meter)
+                    if line:
+                        bar.write(line)
 
-    def _is_done(self) -> bool:
+    def _is_out_of_time(self) -> bool:
+        return 0 < self.config.train.max_minutes * 60 <= self.progress.trained_s
+
+    def _is_done(self, is_out_of_time: bool) -> bool:
         train, progress = self.config.train, self.progress
-        is_out_of_time = 0 < train.max_minutes * 60 <= progress.trained_s
         is_out_of_patience = 0 < train.patience <= progress.validations_without_gain
         return progress.step >= train.max_steps or is_out_of_time or is_out_of_patience
 
-    def _batches(self) -> Iterator[Batch]:
+    def _groups(self) -> Iterator[list[Example]]:
         """Batches without end; an epoch's order depends on seed and epoch alone, so a continued run
         finds its place.
         """
         while True:
             seed = self.config.train.seed * 1_000_003 + self.progress.epoch
-            batches = make_batches(self.examples, self.config.data.batch_tokens, seed)
-            for index, batch in enumerate(batches):
-                if index >= self.progress.batch_in_epoch:
-                    self.progress.batch_in_epoch = index + 1
-                    yield batch
+            examples = self.source.epoch(seed)
+            groups = shuffled_groups(examples, self.config.data.batch_tokens, seed)
+            for index in range(self.progress.batch_in_epoch, len(groups)):
+                self.progress.batch_in_epoch = index + 1
+                yield groups[index]
             self.progress.epoch += 1
             self.progress.batch_in_epoch = 0
 
-    def step(self, batch: Batch) -> float:
-        """One update from `batch`; returns its loss in nats a token."""
-        train = self.config.train
+    def step(self, group: list[Example], started: float) -> tuple[float, int, bool]:
+        """One update from `group`, of which this process takes its share.
+
+        Returns its loss in nats a token, its target tokens, and whether time is up in any process.
+        """
+        train, workers = self.config.train, self.workers
         self.progress.step += 1
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.progress.step, train)
-        with self._autocast():
-            logits = self.model(batch.source, batch.target_input)
-            loss = label_smoothed_loss(logits, batch.target_output, train.label_smoothing)
+        torch.manual_seed(
+            (train.seed * 1_000_003 + self.progress.step) * workers.world_size + workers.rank
+        )
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = learning_rate(self.progress.step, train)
+        num_tokens = sum(len(example.target) - 1 for example in group)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        share = split_group(group, workers.rank, workers.world_size)
+        parts = [split_group(share, i, train.accumulate) for i in range(train.accumulate)]
+        loss = 0.0
+        for index, part in enumerate(parts):
+            is_last = index == len(parts) - 1
+            with contextlib.nullcontext() if is_last else workers.without_sync(self._forward):
+                loss += self._backward(part, group[:1], num_tokens)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm)
         self.optimizer.step()
-        return float(loss.detach())
+        self.progress.trained_s = time.monotonic() - started
+        self.progress.trained_tokens += num_tokens
+        total, late = workers.sum([loss, float(self._is_out_of_time())])
+        return total, num_tokens, late > 0
+
+    def _backward(self, part: list[Example], spare: list[Example], num_tokens: int) -> float:
+        """Adds the gradient of `part`, of a batch of `num_tokens`; returns its part of the loss.
+
+        An empty part does the work of `spare` and counts nothing: every process has to take part.
+        """
+        batch = collate(part or spare).to(self.workers.device)
+        with self._autocast():
+            logits = self._forward(batch.source, batch.target_input)
+            smoothing = self.config.train.label_smoothing
+            loss = label_smoothed_loss(logits, batch.target_output, smoothing, num_tokens)
+        weight = self.workers.world_size if part else 0  # gradients are averaged over the processes
+        (loss * weight).backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach()) if part else 0.0
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.config.train.autocast == "none":
             return contextlib.nullcontext()
-        return torch.autocast("cpu", dtype=torch.bfloat16)
+        return torch.autocast(self.workers.device.type, dtype=torch.bfloat16)
 
-    def _validate(self, train_loss: float | None) -> str:
-        """Measures, saves, and says both in a line, for the terminal and for the log."""
-        batches = make_batches(self.validation, self.config.data.batch_tokens, seed=0)
+    def _validate(self, meter: _Meter | None) -> str:
+        """Measures, saves, and says both in a line, for the terminal and for the log; the first
+        process does, and tells the others.
+        """
+        line = ""
+        if self.workers.is_first:
+            entry = self._measure(meter)
+            self.folder.append_log(entry)
+            self._write_events(entry)
+            self.save()
+            line = "  ".join(f"{name} {value}" for name, value in entry.items())
+        progress = dataclasses.asdict(self.progress)
+        self.progress = Progress(**self.workers.from_first(progress))
+        return line
+
+    def _write_events(self, entry: dict[str, float]) -> None:
+        if not self.config.train.tensorboard:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        with SummaryWriter(str(self.folder.path / "tensorboard")) as writer:
+            for name, value in entry.items():
+                if name not in ("step", "minutes"):
+                    writer.add_scalar(name, value, self.progress.step)
+
+    def _measure(self, meter: _Meter | None) -> dict[str, float]:
+        progress = self.progress
+        examples = _spread(self.validation, self.config.train.max_validation_examples)
+        batches = make_batches(examples, self.config.data.batch_tokens)
         loss = validation_loss(self.model, batches)
-        has_gained = loss < self.progress.best_loss
-        self.progress.best_loss = min(loss, self.progress.best_loss)
-        self.progress.validations_without_gain = (
-            0 if has_gained else self.progress.validations_without_gain + 1
+        has_gained = loss < progress.best_loss
+        progress.best_loss = min(loss, progress.best_loss)
+        progress.validations_without_gain = (
+            0 if has_gained else progress.validations_without_gain + 1
         )
         entry: dict[str, float] = {
-            "step": self.progress.step,
-            "minutes": round(self.progress.trained_s / 60, 2),
+            "step": progress.step,
+            "minutes": round(progress.trained_s / 60, 2),
+            "tokens": progress.trained_tokens,
+            "learning_rate": round(learning_rate(progress.step, self.config.train), 8),
         }
-        if train_loss is not None:
-            entry["train_loss"] = round(train_loss, 4)
+        if meter is not None:
+            entry["train_loss"] = round(meter.loss, 4)
+            entry["tokens_per_s"] = round(meter.tokens_per_s)
         entry["validation_loss"] = round(loss, 4)
-        entry |= self._validation_scores()
-        with (self.output / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
-        self.save()
-        return "  ".join(f"{name} {value}" for name, value in entry.items())
+        return entry | self._validation_scores()
 
     def _validation_scores(self) -> dict[str, float]:
         count = self.config.train.validation_sentences
         if count == 0:
             return {}
         self.model.eval()
-        sample = self.validation[:: max(1, len(self.validation) // count)][:count]
-        scores = score_examples(self.model, self.tokenizer, sample)
+        scores = score_examples(self.model, self.tokenizer, _spread(self.validation, count))
         self.model.train()
         return {"bleu": round(scores.bleu, 2), "chrf": round(scores.chrf, 2)}
 
@@ -179,12 +248,9 @@ class Trainer:
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{name}.{key}"] = value
-        tensors["random_state"] = torch.get_rng_state()
         weights = Checkpoint(model_tensors(self.model), self.config, progress)
-        write_checkpoint(self.output / f"step-{self.progress.step:07d}.safetensors", weights)
-        write_checkpoint(self.state_path, Checkpoint(tensors, self.config, progress))
-        for old in self._saved_weights()[: -self.config.train.average_last]:
-            old.unlink()
+        state = Checkpoint(tensors, self.config, progress)
+        self.folder.save(weights, state, self.config.train.average_last)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continues from a state that `save` wrote. Raises CheckpointError if it does not fit."""
@@ -192,45 +258,54 @@ class Trainer:
         load_model_tensors(self.model, _strip("model.", tensors))
         for name, parameter in self.model.named_parameters():
             state = _strip(f"optimizer.{name}.", tensors)
-            if state:
-                self.optimizer.state[parameter] = state
-        torch.set_rng_state(tensors["random_state"])
+            self.optimizer.state[parameter] = {
+                key: value if key == "step" else value.to(parameter.device)
+                for key, value in state.items()
+            }
         self.progress = Progress(**checkpoint.progress)
 
-    def _saved_weights(self) -> list[Path]:
-        return sorted(self.output.glob("step-*.safetensors"))
-
     def _finish(self) -> None:
-        if not self._saved_weights() or self.progress.step % self.config.train.validate_every:
-            print(self._validate(train_loss=None))
-        weights = average_tensors(self._saved_weights())
+        is_measured = self.progress.step % self.config.train.validate_every == 0
+        if not self.folder.weights_paths() or not is_measured:
+            print(self._validate(None))
+        weights = average_tensors(self.folder.weights_paths())
         progress = dataclasses.asdict(self.progress)
-        write_checkpoint(self.model_path, Checkpoint(weights, self.config, progress))
-        summary = {"step": self.progress.step, "minutes": round(self.progress.trained_s / 60, 1)}
-        write_atomically(self.output / "summary.json", json.dumps(summary).encode())
+        write_checkpoint(self.folder.model_path, Checkpoint(weights, self.config, progress))
+        summary = {
+            "step": self.progress.step,
+            "minutes": round(self.progress.trained_s / 60, 1),
+            "tokens": self.progress.trained_tokens,
+        }
+        write_atomically(self.folder.summary_path, json.dumps(summary).encode())
 
 
 class _Meter:
-    """Loss and speed over the recent past, for the progress bar."""
+    """Loss and speed over the recent past."""
 
     def __init__(self) -> None:
         self.loss = float("nan")
-        self._tokens_per_s = 0.0
+        self.tokens_per_s = 0.0
         self._last = time.monotonic()
 
     def add(self, loss: float, num_tokens: int) -> None:
         now = time.monotonic()
         speed = num_tokens / max(now - self._last, 1e-9)
         self._last = now
-        is_first = self._tokens_per_s == 0
-        self._tokens_per_s = speed if is_first else 0.95 * self._tokens_per_s + 0.05 * speed
+        is_first = self.tokens_per_s == 0
+        self.tokens_per_s = speed if is_first else 0.95 * self.tokens_per_s + 0.05 * speed
         self.loss = loss if is_first else 0.95 * self.loss + 0.05 * loss
 
     def text(self) -> str:
-        return f"loss {self.loss:.3f}, {self._tokens_per_s:,.0f} tokens/s"
+        return f"loss {self.loss:.3f}, {self.tokens_per_s:,.0f} tokens/s"
 
 
-def _strip(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _spread(examples: list[Example], count: int) -> list[Example]:
+    """`count` of `examples`, evenly apart; all where `count` is 0 or more than there are."""
+    step = max(1, len(examples) // count) if count else 1
+    return examples[::step][: count or None]
+
+
+def _strip(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()

@@ -13,10 +13,12 @@ from benchmarks import cuda
 from benchmarks.cuda import Bench, Work
 from export.build import ExportOptions, draft_package
 from server.package import ModelPackage
-from training.corpus import generate_numbers
+from training.generated import generate
 
-TEXT = generate_numbers(("en", "de"), "val")
-WORK = Work(TEXT.source[:60], TEXT.target[:60], "de", num_alone=12, num_measured=16, rounds=1)
+TEXT = generate("numbers", ("en", "de"), "val")
+WORK = Work(
+    TEXT.sides["en"][:60], TEXT.sides["de"][:60], "de", num_alone=12, num_measured=16, rounds=1
+)
 
 
 def test_it_checks_and_measures_everything(

@@ -15,7 +15,7 @@ from server.runtime.sessions import Sessions
 from tests.export.conftest import Exported
 from tests.export.tiny_package import random_sources
 from training.checkpoint import load_model
-from training.corpus import generate_numbers
+from training.generated import generate
 from training.model import Transformer
 from training.search import greedy_search, max_target_tokens
 from training.tokenizer import Tokenizer
@@ -100,7 +100,7 @@ def test_the_engine_generates_a_trained_models_tokens(
 ) -> None:
     model, _ = load_model(numbers_checkpoint)
     tokenizer = Tokenizer(numbers_checkpoint.parent / "tokenizer.model")
-    numbers = generate_numbers(("en", "de"), "val").source[:60]
+    numbers = generate("numbers", ("en", "de"), "val").sides["en"][:60]
     sources = [tokenizer.encode_source(number, "de") for number in numbers]
     limits = [max_target_tokens(len(s), model.config.max_length) for s in sources]
     engine = make_engine(open_package(numbers_package), "cpu-fp32", 16, num_threads=1)

@@ -17,11 +17,13 @@ from server import package as names
 from server.errors import ConfigError
 from server.package import EVIDENCE_LIMITS, ModelPackage
 from training.checkpoint import load_model
-from training.corpus import generate_numbers
+from training.generated import generate
 from training.tokenizer import Tokenizer
 
-TEXT = generate_numbers(("en", "de"), "val")
-SENTENCES = [Sentence("en", "de", s, t) for s, t in zip(TEXT.source, TEXT.target, strict=True)][:60]
+TEXT = generate("numbers", ("en", "de"), "val")
+SENTENCES = [
+    Sentence("en", "de", s, t) for s, t in zip(TEXT.sides["en"], TEXT.sides["de"], strict=True)
+][:60]
 
 
 def graph(package: ModelPackage, file: str) -> onnx.ModelProto:

@@ -12,12 +12,14 @@ from server.errors import PackageError
 from server.package import ModelPackage, open_package
 from server.text.tokenizer import Tokenizer as ServingTokenizer
 from training.checkpoint import load_model
-from training.corpus import generate_numbers
+from training.generated import generate
 from training.model import Transformer
 from training.tokenizer import Tokenizer as TrainingTokenizer
 
-TEXT = generate_numbers(("en", "de"), "val")
-SENTENCES = [Sentence("en", "de", s, t) for s, t in zip(TEXT.source, TEXT.target, strict=True)][:20]
+TEXT = generate("numbers", ("en", "de"), "val")
+SENTENCES = [
+    Sentence("en", "de", s, t) for s, t in zip(TEXT.sides["en"], TEXT.sides["de"], strict=True)
+][:20]
 
 
 @pytest.fixture(scope="module")

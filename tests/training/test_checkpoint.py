@@ -72,9 +72,10 @@ def test_a_write_that_fails_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(CheckpointError, match="could not be written: No space left"):
         write_model(path, make_model())
     assert path.read_bytes() == before
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_the_new_file_is_on_disk_before_it_takes_the_old_ones_place(

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 
 from tests.training.tiny import SENTENCES, make_model, make_tokenizer, random_examples, random_ids
 from training import evaluate
-from training.batches import Example, make_batches
+from training.batches import make_batches
 from training.config import EOS_ID, PAD_ID
 from training.evaluate import score, score_examples, translate_ids, validation_loss
+from training.examples import Example
 from training.search import greedy_search
 
 GERMAN = [target for _, target in SENTENCES if len(target.split()) > 3]
@@ -60,13 +61,13 @@ def test_validation_loss_is_the_mean_over_tokens_however_batches_are_cut() -> No
         sums += F.cross_entropy(logits, target, ignore_index=PAD_ID, reduction="sum").item()
         count += len(target)
     for batch_tokens in (8, 64):
-        found = validation_loss(model, make_batches(examples, batch_tokens, seed=0))
+        found = validation_loss(model, make_batches(examples, batch_tokens))
         assert found == pytest.approx(sums / count, rel=1e-5)
 
 
 @pytest.mark.parametrize("is_training", [True, False])
 def test_validation_uses_no_dropout_and_leaves_the_mode_as_it_was(is_training: bool) -> None:
     model = make_model(dropout=0.5).train(is_training)
-    batches = list(make_batches(random_examples(8), 64, seed=0))
+    batches = list(make_batches(random_examples(8), 64))
     assert validation_loss(model, batches) == validation_loss(model, batches)
     assert model.training is is_training

@@ -8,6 +8,7 @@ import yaml
 
 from tests.training.tiny import SENTENCES, write_tsv
 from training import __main__ as command
+from training import run as run_module
 from training.checkpoint import load_model
 from training.config import load_config
 from training.search import greedy_search
@@ -87,7 +88,7 @@ def test_long_sentences_are_dropped_and_counted(
     recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(recipe, "data.max_tokens=12") == 0
-    assert "examples over 12 tokens" in capsys.readouterr().err
+    assert "examples over the limit of tokens" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_long_sentences_are_dropped_and_counted(
         ("data.corpora=[nothing]", "unknown corpus 'nothing'"),
         ("data.validation=tsv:nowhere.tsv", "nowhere.tsv"),
         ("data.vocabulary_size=20", "data.vocabulary_size is 20"),
-        ("data.max_tokens=2", "no example has at most 2 tokens"),
+        ("data.max_tokens=2", "no example in all has at most 2 tokens"),
     ],
 )
 def test_wrong_input_is_an_error_that_names_it(
@@ -130,6 +131,6 @@ def test_stopping_by_hand_says_how_to_go_on(
     def stop(_trainer: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command.Trainer, "train", stop)
+    monkeypatch.setattr(run_module.Trainer, "train", stop)
     assert run(recipe) == 130
     assert "continues from the last checkpoint" in capsys.readouterr().err

@@ -9,23 +9,25 @@ import torch
 from torch import Tensor
 
 from tests.training.tiny import (
-    SENTENCES,
+    FixedExamples,
     config,
     make_tokenizer,
     model_config,
+    pairs,
     random_examples,
 )
 from training import trainer as trainer_module
-from training.batches import tokenize
 from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
-from training.config import ModelConfig
-from training.corpus import ParallelText
+from training.config import DataConfig, ModelConfig
+from training.examples import ExampleSource
 from training.model import Transformer
 from training.optimizer import learning_rate
+from training.parallel import Workers
 from training.search import greedy_search
 from training.trainer import Trainer
 
 DROPOUT = model_config(dropout=0.3)
+ALONE = Workers(0, 1, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,8 @@ def make_trainer(output: Path, model: ModelConfig = DROPOUT, **train: object) ->
     torch.manual_seed(3)
     examples, validation = random_examples(30), random_examples(6)
     torch.set_rng_state(state)
-    return Trainer(config(output, model, **train), Transformer(model), None, examples, validation)
+    recipe = config(output, model, **train)
+    return Trainer(recipe, Transformer(model), None, FixedExamples(examples), validation, ALONE)
 
 
 def log(output: Path) -> list[dict[str, float]]:
@@ -96,10 +99,10 @@ def test_a_run_interrupted_anywhere_continues_from_its_last_checkpoint(
     trainer = make_trainer(tmp_path / "parts", max_steps=12)
     take_step = trainer.step
 
-    def step(batch: object) -> float:
+    def step(*arguments: object) -> tuple[float, int, bool]:
         if trainer.progress.step == stopped_at:
             raise StoppedError
-        return take_step(batch)
+        return take_step(*arguments)
 
     monkeypatch.setattr(trainer, "step", step)
     with pytest.raises(StoppedError):
@@ -116,9 +119,10 @@ def test_a_state_of_another_shape_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_model_is_no_state_to_continue_from(tmp_path: Path) -> None:
-    model = make_trainer(tmp_path / "first", max_steps=2).train()
+    first = make_trainer(tmp_path / "first", max_steps=2)
+    first.train()
     second = make_trainer(tmp_path / "second", max_steps=2)
-    write_checkpoint(second.state_path, read_checkpoint(model))
+    write_checkpoint(second.folder.state_path, read_checkpoint(first.folder.model_path))
     with pytest.raises(CheckpointError, match="weights differ"):
         second.train()
 
@@ -128,12 +132,13 @@ def test_a_model_is_no_state_to_continue_from(tmp_path: Path) -> None:
 
 def test_twenty_sentences_are_learned_by_heart(tmp_path: Path, tokenizer_path: Path) -> None:
     tokenizer = trainer_module.Tokenizer(tokenizer_path)
-    text = ParallelText("pairs", [s for s, _ in SENTENCES], [t for _, t in SENTENCES])
-    examples = tokenize(text, tokenizer, ("en", "de"), ("en-de",))
+    data = DataConfig(corpora=("x",), validation="x", directions=("en-de",))
+    source = ExampleSource([pairs()], tokenizer, data, max_length=64)
+    examples = source.examples
     shape = model_config(vocabulary_size=tokenizer.vocabulary_size, d_model=32, d_ff=64)
     train = {"max_steps": 120, "validate_every": 40, "learning_rate": 1e-2, "warmup_steps": 20}
     recipe = config(tmp_path, shape, 512, label_smoothing=0.0, **train)
-    trainer = Trainer(recipe, Transformer(shape), tokenizer, examples, examples)
+    trainer = Trainer(recipe, Transformer(shape), tokenizer, source, examples, ALONE)
     trainer.train()
     losses = [entry["validation_loss"] for entry in log(tmp_path)]
     assert losses == sorted(losses, reverse=True)
@@ -146,15 +151,15 @@ def test_twenty_sentences_are_learned_by_heart(tmp_path: Path, tokenizer_path: P
 def test_each_step_uses_the_rate_of_the_schedule(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, max_steps=6)
     rates = []
-    for batch, _ in zip(trainer._batches(), range(6), strict=False):
-        trainer.step(batch)
+    for group, _ in zip(trainer._groups(), range(6), strict=False):
+        trainer.step(group, 0.0)
         rates.append(trainer.optimizer.param_groups[0]["lr"])
     assert rates == [learning_rate(step, trainer.config.train) for step in range(1, 7)]
 
 
 def test_the_gradient_is_clipped(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, clip_norm=1e-3)
-    trainer.step(next(trainer._batches()))
+    trainer.step(next(trainer._groups()), 0.0)
     gradients = [parameter.grad.norm() for parameter in trainer.model.parameters()]
     assert torch.stack(gradients).norm().item() == pytest.approx(1e-3, rel=1e-3)
 
@@ -164,7 +169,7 @@ def test_bfloat16_takes_about_the_same_step_and_keeps_fp32_weights(tmp_path: Pat
     for autocast in ("none", "bfloat16"):
         torch.manual_seed(5)
         trainer = make_trainer(tmp_path / autocast, model_config(), autocast=autocast)
-        losses.append(trainer.step(next(trainer._batches())))
+        losses.append(trainer.step(next(trainer._groups()), 0.0)[0])
         assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
@@ -203,7 +208,7 @@ def test_training_stops_after_its_minutes(tmp_path: Path, monkeypatch: pytest.Mo
     trainer.train()
     assert 4 <= trainer.progress.step <= 7
     assert 120 <= trainer.progress.trained_s <= 150
-    assert trainer.model_path.exists()
+    assert trainer.folder.model_path.exists()
 
 
 def test_minutes_of_earlier_runs_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

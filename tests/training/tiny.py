@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from training.batches import Example
+from training.aligned import AlignedText
 from training.config import BOS_ID, EOS_ID, Config, DataConfig, ModelConfig, TrainConfig
+from training.examples import Example, ExampleSource
 from training.model import Transformer
 from training.tokenizer import Tokenizer, train_tokenizer
 
@@ -83,6 +84,23 @@ def random_examples(count: int) -> list[Example]:
         Example([*random_ids(2 + i % 5), EOS_ID], [BOS_ID, *random_ids(1 + i % 4), EOS_ID])
         for i in range(count)
     ]
+
+
+class FixedExamples(ExampleSource):
+    """The same examples every epoch, made by the test."""
+
+    def __init__(self, examples: list[Example]) -> None:
+        self.examples = examples
+        self.num_too_long = 0
+
+    def epoch(self, seed: int) -> list[Example]:
+        """The examples."""
+        return self.examples
+
+
+def pairs() -> AlignedText:
+    """SENTENCES as a corpus."""
+    return AlignedText("pairs", {"en": [s for s, _ in SENTENCES], "de": [t for _, t in SENTENCES]})
 
 
 def write_tsv(path: Path) -> Path:

@@ -1,0 +1,23 @@
+"""Sentences that say the same in several languages, or in one: what every corpus becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class CorpusError(ValueError):
+    """Text that cannot be used; the message names the file and the line."""
+
+
+@dataclass(frozen=True)
+class AlignedText:
+    """`sides[language][i]` says the same in each language; a monolingual text has one side."""
+
+    name: str
+    sides: dict[str, list[str]]
+    direction: tuple[str, str] | None = None
+    """Source and target language of a text that serves one direction only, such as a teacher's
+    translations; None for any."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.sides.values())))

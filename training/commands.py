@@ -1,0 +1,146 @@
+"""The commands beside training itself: what is done to finished checkpoints.
+
+python -m training average OUTPUT CHECKPOINT...
+python -m training evaluate CHECKPOINT [--beam 5] [--corpus multi30k] [--part val]
+python -m training distill FOLDER CHECKPOINT... [--beam 5]
+python -m training publish CHECKPOINT FOLDER
+python -m training report RUN_FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from training.aligned import AlignedText, CorpusError
+from training.checkpoint import (
+    Checkpoint,
+    average_tensors,
+    load_model,
+    read_checkpoint,
+    write_checkpoint,
+)
+from training.config import DataConfig
+from training.corpus import load_corpus
+from training.evaluate import Scores, score
+from training.hygiene import clean
+from training.model import Transformer
+from training.publish import publish
+from training.teacher import require_same_vocabulary, translate_all, write_tsv
+from training.tokenizer import Tokenizer
+
+
+def average(arguments: list[str]) -> None:
+    """Writes the mean of several checkpoints' weights."""
+    parser = argparse.ArgumentParser(prog="python -m training average")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+")
+    options = parser.parse_args(arguments)
+    last = read_checkpoint(options.checkpoints[-1])
+    weights = average_tensors(options.checkpoints)
+    write_checkpoint(options.output, Checkpoint(weights, last.config, last.progress))
+    print(f"the mean of {len(options.checkpoints)} checkpoints: {options.output}")
+
+
+def publish_checkpoint(arguments: list[str]) -> None:
+    """Writes a checkpoint made ready to share: fp16, without paths of this machine."""
+    parser = argparse.ArgumentParser(prog="python -m training publish")
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args(arguments)
+    publish(options.checkpoint, options.folder)
+    print(options.folder)
+
+
+def evaluate(arguments: list[str]) -> None:
+    """Prints cased sacreBLEU and chrF of every direction."""
+    parser = _parser("evaluate", "val")
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--json", type=Path, help="writes the figures there too")
+    options = parser.parse_args(arguments)
+    models, tokenizer, data = _load([options.checkpoint], options.data_root)
+    text = load_corpus(options.corpus or data.validation, data, options.part)
+    found: dict[str, Scores] = {}
+    for direction in options.directions or data.learned_directions():
+        source, target = _sides(text, direction)
+        outputs = translate_all(models, tokenizer, source, direction.split("-")[1], options.beam)
+        found[direction] = score(outputs, target)
+        print(f"{direction}  BLEU {found[direction].bleu:.2f}  chrF {found[direction].chrf:.2f}")
+    for signature in sorted({scores.bleu_signature for scores in found.values()}):
+        print(f"{signature}, beam {options.beam}, {text.name}")
+    if options.json:
+        figures = {direction: scores.to_dict() for direction, scores in found.items()}
+        options.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+
+
+def distill(arguments: list[str]) -> None:
+    """Writes the teacher's translations of the training text, a TSV a direction."""
+    parser = _parser("distill", "train")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="several vote as an ensemble")
+    parser.add_argument("--limit", type=int, help="only so many sentences a direction")
+    options = parser.parse_args(arguments)
+    models, tokenizer, data = _load(options.checkpoints, options.data_root)
+    names = [options.corpus] if options.corpus else list(data.corpora)
+    texts = [clean(load_corpus(name, data, options.part), data)[0] for name in names]
+    for direction in options.directions or data.learned_directions():
+        _distill_direction(direction, texts, models, tokenizer, options)
+
+
+def _distill_direction(
+    direction: str,
+    texts: list[AlignedText],
+    models: list[Transformer],
+    tokenizer: Tokenizer,
+    options: argparse.Namespace,
+) -> None:
+    source_language, target_language = direction.split("-")
+    sources = [line for text in texts for line in text.sides.get(source_language, [])]
+    sources = sources[: options.limit]
+    with tqdm(total=len(sources), desc=direction, unit=" sentences", disable=None) as bar:
+        outputs = translate_all(
+            models, tokenizer, sources, target_language, options.beam, bar.update
+        )
+    path = options.folder / f"{direction}.tsv"
+    write_tsv(path, sources, outputs)
+    print(f"tsv@{direction}:{path}")
+
+
+def report(arguments: list[str]) -> None:
+    """Writes one HTML page about a run."""
+    from training.report import main
+
+    main(arguments)
+
+
+def _parser(command: str, part: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m training {command}")
+    parser.add_argument("--beam", type=int, default=5, help="1 is greedy")
+    parser.add_argument("--corpus", help="instead of the recipe's")
+    parser.add_argument("--part", default=part, choices=["train", "val", "test"])
+    parser.add_argument("--data-root", default="", help="folder of Multi30k's files")
+    parser.add_argument("--directions", nargs="+", metavar="en-de")
+    return parser
+
+
+def _load(paths: list[Path], root: str) -> tuple[list[Transformer], Tokenizer, DataConfig]:
+    tokenizers = [path.parent / "tokenizer.model" for path in paths]
+    require_same_vocabulary(tokenizers)
+    loaded = [load_model(path) for path in paths]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    data = loaded[0][1].config.data
+    data = dataclasses.replace(data, root=root or data.root)
+    return [model.to(device) for model, _ in loaded], Tokenizer(tokenizers[0]), data
+
+
+def _sides(text: AlignedText, direction: str) -> tuple[list[str], list[str]]:
+    source, _, target = direction.partition("-")
+    for language in (source, target):
+        if language not in text.sides:
+            raise CorpusError(f"{text.name} has no {language!r}, which {direction} needs")
+    return text.sides[source], text.sides[target]
