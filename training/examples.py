@@ -45,6 +45,7 @@ class ExampleSource:
         self._tokenizer = tokenizer
         self._data = data
         self._max_tokens = min(data.max_tokens, max_length)
+        self._sampler = tokenizer.sampler(data.sampling_alpha)
         self._best = [self._cut(text) for text in texts]
         all_examples = list(self._make(self._best, seed=0))
         self.examples = self._keep_short(all_examples)
@@ -62,16 +63,17 @@ class ExampleSource:
         if self._data.sampling_alpha == 0:
             is_constant = not self._data.denoise
             return self.examples if is_constant else self._keep_short(self._make(self._best, seed))
-        cuts = [self._sample(text, seed + i) for i, text in enumerate(self._texts)]
+        draws = random.Random(seed)
+        cuts = [self._sample(text, draws) for text in self._texts]
         return self._keep_short(self._make(cuts, seed))
 
     def _cut(self, text: AlignedText) -> Cut:
         return {lang: self._tokenizer.encode(side) for lang, side in text.sides.items()}
 
-    def _sample(self, text: AlignedText, seed: int) -> Cut:
+    def _sample(self, text: AlignedText, draws: random.Random) -> Cut:
         return {
-            lang: self._tokenizer.sample(side, self._data.sampling_alpha, seed * 31 + i)
-            for i, (lang, side) in enumerate(text.sides.items())
+            lang: [self._sampler.draw(sentence, draws) for sentence in side]
+            for lang, side in text.sides.items()
         }
 
     def _make(self, cuts: list[Cut], seed: int) -> Iterator[Example]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import sentencepiece
 
 from training.config import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ConfigError, DataConfig
+from training.segmentation import SegmentationSampler
 
 
 def language_tag(language: str) -> str:
@@ -91,22 +91,9 @@ class Tokenizer:
         ids: list[list[int]] = self._processor.encode(texts)
         return ids
 
-    def sample(self, texts: list[str], alpha: float, seed: int) -> list[list[int]]:
-        """Pieces of each text drawn with probability ~ p^alpha (Kudo 2018), the same for a seed.
-
-        SentencePiece seeds one generator a thread when the thread first draws: so each call has a
-        thread of its own.
-        """
-        sentencepiece.set_random_generator_seed(seed % 2**32)
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            return thread.submit(self._draw, texts, alpha).result()
-
-    def _draw(self, texts: list[str], alpha: float) -> list[list[int]]:
-        ids: list[list[int]] = [
-            self._processor.encode(text, enable_sampling=True, alpha=alpha, nbest_size=-1)
-            for text in texts
-        ]
-        return ids
+    def sampler(self, alpha: float) -> SegmentationSampler:
+        """Cuts text in varying ways, drawn with probability ~ p^alpha."""
+        return SegmentationSampler(self._processor, alpha)
 
     def encode_source(self, text: str, target_language: str) -> list[int]:
         """Tag, pieces, end of sentence."""

@@ -89,6 +89,8 @@ class Trainer:
         model = torch.compile(self.model, dynamic=True) if self.config.train.compile else self.model
         self._forward = self.workers.share(model)  # type: ignore[arg-type]
         self._run_steps()
+        if self.workers.from_first(self._is_unmeasured()):
+            print(self._validate(None), end="\n" if self.workers.is_first else "")
         if self.workers.is_first:
             self._finish()
 
@@ -264,10 +266,12 @@ class Trainer:
             }
         self.progress = Progress(**checkpoint.progress)
 
+    def _is_unmeasured(self) -> bool:
+        """Whether the run ended between two validations, or before the first."""
+        is_between = self.progress.step % self.config.train.validate_every != 0
+        return is_between or not self.folder.weights_paths()
+
     def _finish(self) -> None:
-        is_measured = self.progress.step % self.config.train.validate_every == 0
-        if not self.folder.weights_paths() or not is_measured:
-            print(self._validate(None))
         weights = average_tensors(self.folder.weights_paths())
         progress = dataclasses.asdict(self.progress)
         write_checkpoint(self.folder.model_path, Checkpoint(weights, self.config, progress))
