@@ -26,8 +26,14 @@ def publish(path: Path, folder: Path) -> None:
 def without_local_paths(config: Config) -> Config:
     """`config` with file names instead of paths."""
     corpora = tuple(_file_name(name) for name in config.data.corpora)
-    data = dataclasses.replace(config.data, corpora=corpora, root="")
-    train = dataclasses.replace(config.train, output=TrainConfig.output)
+    validation = _file_name(config.data.validation)
+    data = dataclasses.replace(config.data, corpora=corpora, validation=validation, root="")
+    train = dataclasses.replace(
+        config.train,
+        output=TrainConfig.output,
+        init_from=Path(config.train.init_from).name,
+        embeddings_from=Path(config.train.embeddings_from).name,
+    )
     return dataclasses.replace(config, data=data, train=train)
 
 
