@@ -17,7 +17,7 @@ import socket
 import urllib.request
 from pathlib import Path
 
-from attendant import AsyncClient
+from attendant import AsyncClient, Options
 
 from benchmarks.paper_bleu import paper_bleu
 from demos.server_process import running_server
@@ -30,7 +30,13 @@ from training.tokenizer import Tokenizer
 IN_FLIGHT = 64
 
 
-async def translate(target: str, texts: list[str], direction: str, in_flight: int) -> list[str]:
+async def translate(
+    target: str,
+    texts: list[str],
+    direction: str,
+    in_flight: int,
+    options: Options | None = None,
+) -> list[str]:
     """Each text in a call of its own to the server at `target`, `in_flight` at a time."""
     source, to = direction.split("-")
     queue = iter(enumerate(texts))
@@ -38,9 +44,10 @@ async def translate(target: str, texts: list[str], direction: str, in_flight: in
 
     async def caller(client: AsyncClient) -> None:
         for i, text in queue:
-            outputs[i] = (
-                await client.translate(text, source_language=source, target_language=to)
-            ).text
+            translation = await client.translate(
+                text, source_language=source, target_language=to, options=options
+            )
+            outputs[i] = translation.text
 
     async with AsyncClient(target) as client:
         await asyncio.gather(*(caller(client) for _ in range(in_flight)))

@@ -36,7 +36,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 @pytest.fixture(scope="session")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """Pre-norm, learned positions, untied; fp32 and int8."""
+    """Pre-norm, learned positions, untied, gelu; fp32 and int8."""
     model = make_model(OTHER)
     folder = tmp_path_factory.mktemp("other")
     return Exported(model, write_package(model, folder, ("cpu-fp32", "cpu-int8")))

@@ -27,7 +27,13 @@ PAPER = ModelConfig(
 exporter would store the transpose of a smaller one, which it takes for a small constant.
 """
 OTHER = replace(
-    PAPER, norm="pre", positions="learned", tie_embeddings=False, num_encoder_layers=1, num_heads=2
+    PAPER,
+    norm="pre",
+    positions="learned",
+    tie_embeddings=False,
+    num_encoder_layers=1,
+    num_heads=2,
+    activation="gelu",
 )
 """What the paper did not choose."""
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from tests.training.tiny import SENTENCES, write_tsv
@@ -134,3 +135,95 @@ def test_stopping_by_hand_says_how_to_go_on(
     monkeypatch.setattr(run_module.Trainer, "train", stop)
     assert run(recipe) == 130
     assert "continues from the last checkpoint" in capsys.readouterr().err
+
+
+# Where a run may start from
+
+
+def test_a_run_starts_from_a_checkpoint_and_its_tokenizer(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(recipe)
+    first = recipe.parent / "run"
+    overrides = [f"train.init_from={first / 'model.safetensors'}", "train.learning_rate=1e-9"]
+    capsys.readouterr()
+    assert run(recipe, *overrides, f"train.output={recipe.parent / 'second'}") == 0
+    assert "it knew" in capsys.readouterr().out
+    second = recipe.parent / "second"
+    assert (second / "tokenizer.model").read_bytes() == (first / "tokenizer.model").read_bytes()
+    one, other = (load_model(path / "model.safetensors")[0] for path in (first, second))
+    for name, tensor in one.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], tensor, atol=1e-6, rtol=1e-6)
+
+
+def test_embeddings_start_from_word_vectors(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors = recipe.parent / "vectors.txt"
+    rows = [f"{word} " + " ".join(str(i + k) for k in range(16)) for i, word in enumerate("ab")]
+    vectors.write_text("\n".join(["2 16", *rows]) + "\n", encoding="utf-8")
+    overrides = [f"train.embeddings_from={vectors}", "train.learning_rate=1e-9"]
+    assert run(recipe, *overrides) == 0
+    assert "tokens start from it" in capsys.readouterr().out
+    folder = recipe.parent / "run"
+    row = Tokenizer(folder / "tokenizer.model").piece_id("\u2581a")
+    found = load_model(folder / "model.safetensors")[0].embedding.words.weight[row]
+    expected = torch.arange(16.0)
+    torch.testing.assert_close(found / found[15], expected / 15, atol=1e-4, rtol=1e-4)
+
+
+def test_word_vectors_of_another_width_are_refused(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors = recipe.parent / "vectors.txt"
+    vectors.write_text("1 3\na 1 2 3\n", encoding="utf-8")
+    message = refused(capsys, recipe, f"train.embeddings_from={vectors}")
+    assert "vectors of 3 numbers, model.d_model is 16" in message
+
+
+# What a run leaves behind
+
+
+def test_what_was_dropped_is_told_and_written(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = recipe.parent / "pairs.tsv"
+    pairs.write_text(pairs.read_text() + "a dog runs\tein Hund rennt\n\tleer\n", encoding="utf-8")
+    assert run(recipe) == 0
+    assert f"tsv:{pairs}: dropped 1 duplicate, 1 empty" in capsys.readouterr().err
+    counts = json.loads((recipe.parent / "run" / "hygiene.json").read_text())
+    assert counts == {f"tsv:{pairs}": {"kept": 20, "duplicate": 1, "empty": 1}}
+
+
+def test_tensorboard_reads_the_curves(recipe: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert run(recipe, "train.tensorboard=true") == 0
+    folder = recipe.parent / "run"
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    for name in ("validation_loss", "train_loss", "learning_rate", "bleu"):
+        found = {event.step: event.value for event in events.Scalars(name)}
+        assert found == pytest.approx({entry["step"]: entry[name] for entry in log})
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own modules
+def test_a_compiled_model_trains_like_one_that_is_not(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, compile_model = [], torch.compile
+
+    def capture(model: object, **options: object) -> object:
+        compiled.append(options)  # captured as ever, and run without a C++ compiler
+        return compile_model(model, backend="eager", **options)
+
+    monkeypatch.setattr(torch, "compile", capture)
+    losses = []
+    for name in ("plain", "compiled"):
+        folder = recipe.parent / name
+        overrides = ["model.dropout=0.0", "train.max_steps=3", f"train.output={folder}"]
+        assert run(recipe, *overrides, f"train.compile={name == 'compiled'}") == 0
+        losses.append(json.loads((folder / "log.jsonl").read_text())["validation_loss"])
+    assert losses[0] == pytest.approx(losses[1], abs=2e-3)
+    assert compiled == [{"dynamic": True}]

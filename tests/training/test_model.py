@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from training.model import (
     AddNorm,
     DecoderLayer,
     EncoderLayer,
+    FeedForward,
     LayerCache,
     LearnedPositionalEncoding,
     MultiHeadAttention,
@@ -136,6 +138,24 @@ def test_pre_norm_normalises_the_input_and_leaves_the_residual_alone() -> None:
 def test_only_pre_norm_stacks_end_in_a_norm() -> None:
     assert isinstance(make_model(norm="pre").decoder_norm, nn.LayerNorm)
     assert isinstance(make_model(norm="post").decoder_norm, nn.Identity)
+
+
+@pytest.mark.parametrize(
+    ("activation", "formula"),
+    [
+        ("relu", lambda x: max(x, 0.0)),
+        ("gelu", lambda x: x * 0.5 * (1 + math.erf(x / math.sqrt(2)))),
+        ("swish", lambda x: x / (1 + math.exp(-x))),
+    ],
+)
+def test_the_feed_forward_applies_its_activation_between_two_projections(
+    activation: str, formula: Callable[[float], float]
+) -> None:
+    layer = randomise(FeedForward(model_config(activation=activation)))
+    x = torch.randn(1, 3, 16)
+    hidden = layer.w_1(x)
+    expected = layer.w_2(torch.tensor([[[formula(v) for v in row] for row in hidden[0].tolist()]]))
+    close(layer(x), expected)
 
 
 # Embedding and positions
