@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from training import commands
+from training import commands, report
 from training.aligned import CorpusError
 from training.checkpoint import CheckpointError
 from training.config import ConfigError, load_config
@@ -22,7 +22,7 @@ COMMANDS = {
     "evaluate": commands.evaluate,
     "distill": commands.distill,
     "publish": commands.publish_checkpoint,
-    "report": commands.report,
+    "report": report.main,
 }
 
 
@@ -33,9 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         if arguments and arguments[0] in COMMANDS:
-            COMMANDS[arguments[0]](arguments[1:])
-        else:
-            _train(arguments)
+            return COMMANDS[arguments[0]](arguments[1:])
+        _train(arguments)
     except (ConfigError, CorpusError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

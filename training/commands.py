@@ -35,7 +35,7 @@ from training.teacher import require_same_vocabulary, translate_all, write_tsv
 from training.tokenizer import Tokenizer
 
 
-def average(arguments: list[str]) -> None:
+def average(arguments: list[str]) -> int:
     """Writes the mean of several checkpoints' weights."""
     parser = argparse.ArgumentParser(prog="python -m training average")
     parser.add_argument("output", type=Path)
@@ -45,9 +45,10 @@ def average(arguments: list[str]) -> None:
     weights = average_tensors(options.checkpoints)
     write_checkpoint(options.output, Checkpoint(weights, last.config, last.progress))
     print(f"the mean of {len(options.checkpoints)} checkpoints: {options.output}")
+    return 0
 
 
-def publish_checkpoint(arguments: list[str]) -> None:
+def publish_checkpoint(arguments: list[str]) -> int:
     """Writes a checkpoint made ready to share: fp16, without paths of this machine."""
     parser = argparse.ArgumentParser(prog="python -m training publish")
     parser.add_argument("checkpoint", type=Path)
@@ -55,9 +56,10 @@ def publish_checkpoint(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     publish(options.checkpoint, options.folder)
     print(options.folder)
+    return 0
 
 
-def evaluate(arguments: list[str]) -> None:
+def evaluate(arguments: list[str]) -> int:
     """Prints cased sacreBLEU and chrF of every direction."""
     parser = _parser("evaluate", "val")
     parser.add_argument("checkpoint", type=Path)
@@ -76,9 +78,10 @@ def evaluate(arguments: list[str]) -> None:
     if options.json:
         figures = {direction: scores.to_dict() for direction, scores in found.items()}
         options.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+    return 0
 
 
-def distill(arguments: list[str]) -> None:
+def distill(arguments: list[str]) -> int:
     """Writes the teacher's translations of the training text, a TSV a direction."""
     parser = _parser("distill", "train")
     parser.add_argument("folder", type=Path)
@@ -90,6 +93,7 @@ def distill(arguments: list[str]) -> None:
     texts = [clean(load_corpus(name, data, options.part), data)[0] for name in names]
     for direction in options.directions or data.learned_directions():
         _distill_direction(direction, texts, models, tokenizer, options)
+    return 0
 
 
 def _distill_direction(
@@ -109,13 +113,6 @@ def _distill_direction(
     path = options.folder / f"{direction}.tsv"
     write_tsv(path, sources, outputs)
     print(f"tsv@{direction}:{path}")
-
-
-def report(arguments: list[str]) -> None:
-    """Writes one HTML page about a run."""
-    from training.report import main
-
-    main(arguments)
 
 
 def _parser(command: str, part: str) -> argparse.ArgumentParser:

@@ -48,8 +48,8 @@ class RunFolder:
             old.unlink()
 
     def read_state(self) -> Checkpoint | None:
-        """The state to continue from, or None; whatever is later than it goes. Raises
-        CheckpointError for one that is damaged.
+        """The state to continue from, or None; whatever is later than it goes, and so does the
+        summary of a run that is now to go on. Raises CheckpointError for one that is damaged.
         """
         step = 0
         state = read_checkpoint(self.state_path) if self.state_path.exists() else None
@@ -58,6 +58,7 @@ class RunFolder:
         for path in self.weights_paths():
             if int(path.stem.removeprefix("step-")) > step:
                 path.unlink()
+        self.summary_path.unlink(missing_ok=True)
         entries = [entry for entry in self.read_log() if entry["step"] <= step]
         lines = [json.dumps(entry) + "\n" for entry in entries]
         if self.log_path.exists():

@@ -117,6 +117,7 @@ class Trainer:
                     line = self._validate(meter)
                     if line:
                         bar.write(line)
+                    meter.restart()
 
     def _is_out_of_time(self) -> bool:
         return 0 < self.config.train.max_minutes * 60 <= self.progress.trained_s
@@ -298,6 +299,10 @@ class _Meter:
         is_first = self.tokens_per_s == 0
         self.tokens_per_s = speed if is_first else 0.95 * self.tokens_per_s + 0.05 * speed
         self.loss = loss if is_first else 0.95 * self.loss + 0.05 * loss
+
+    def restart(self) -> None:
+        """Leaves the time since the last step out: something else was done in it."""
+        self._last = time.monotonic()
 
     def text(self) -> str:
         return f"loss {self.loss:.3f}, {self.tokens_per_s:,.0f} tokens/s"
