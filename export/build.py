@@ -65,6 +65,8 @@ def build_package(options: ExportOptions, report: Callable[[str], object] = prin
     model, checkpoint = load_model(options.checkpoint)
     tokenizer_path = options.checkpoint.parent / contract.TOKENIZER_FILE
     _check_vocabulary(tokenizer_path, model)
+    if not checkpoint.config.data.learned_directions():
+        raise CheckpointError(f"{options.checkpoint} learned to restore text, not to translate")
     sentences = evidence_sentences(checkpoint.config, options.data_root)
     with _new_folder(options.output) as folder:
         _export_all(options, model, folder, report)

@@ -19,5 +19,10 @@ class AlignedText:
     """Source and target language of a text that serves one direction only, such as a teacher's
     translations; None for any."""
 
+    def first(self, count: int) -> AlignedText:
+        """The first `count` rows; all of them where it is 0."""
+        sides = {language: side[: count or None] for language, side in self.sides.items()}
+        return AlignedText(self.name, sides, self.direction)
+
     def __len__(self) -> int:
         return len(next(iter(self.sides.values())))

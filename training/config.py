@@ -117,6 +117,8 @@ class DataConfig:
     """Characters that the tokenizer never saw become bytes instead of the unknown token."""
     max_tokens: int = 128
     """Longer sentences, in tokens, are dropped and counted."""
+    max_rows: int = 0
+    """Rows that are taken of each training corpus, from its beginning; 0 for all of them."""
     max_characters: int = 2000
     """Longer sentences are dropped and counted."""
     max_length_ratio: float = 6.0
@@ -131,6 +133,7 @@ class DataConfig:
         require(self.validation != "", "data.validation", self.validation, "a corpus")
         for name in ("vocabulary_size", "max_tokens", "batch_tokens", "max_characters"):
             require(getattr(self, name) > 0, f"data.{name}", getattr(self, name), "positive")
+        require(self.max_rows >= 0, "data.max_rows", self.max_rows, "at least 0")
         value = self.max_length_ratio
         require(value > 1, "data.max_length_ratio", value, "above 1")
         value = self.sampling_alpha

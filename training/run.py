@@ -73,7 +73,7 @@ def _clean_texts(config: Config) -> tuple[list[AlignedText], dict[str, dict[str,
     texts = []
     for name in config.data.corpora:
         text, counts[name] = clean(load_corpus(name, config.data, "train"), config.data)
-        texts.append(text)
+        texts.append(text.first(config.data.max_rows))
     return texts, counts
 
 

@@ -129,6 +129,28 @@ def test_an_ensemble_of_two_tokenizers_is_refused(
     assert "an ensemble shares one tokenizer" in error
 
 
+def test_a_recipe_may_take_the_first_rows_only(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    overrides = ["data.max_rows=7", "train.max_steps=1", f"train.output={tmp_path}"]
+    assert run(folder / "recipe.yaml", *overrides) == 0
+    assert "14 examples" in capsys.readouterr().out  # both directions
+
+
+def test_what_only_restores_text_is_no_model_to_export(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from export.__main__ import main as export
+
+    overrides = ["data.directions=[]", "data.denoise=[en]", "train.max_steps=1"]
+    assert run(folder / "recipe.yaml", *overrides, f"train.output={tmp_path / 'run'}") == 0
+    capsys.readouterr()
+    assert export([str(tmp_path / "run" / "model.safetensors"), str(tmp_path / "m" / "1")]) == 2
+    assert "learned to restore text, not to translate" in capsys.readouterr().err
+    assert not (tmp_path / "m" / "1").exists()
+
+
 def test_publish_halves_the_weights_and_forgets_paths(folder: Path, tmp_path: Path) -> None:
     path = folder / "run" / "model.safetensors"
     assert run("publish", path, tmp_path / "public") == 0
