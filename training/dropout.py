@@ -37,7 +37,7 @@ class _ByteDropout(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:
         draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64)
         draws.random_(-(2**63), None)  # all 64 bits
-        is_kept = (draws.view(torch.uint8)[: x.numel()] >= threshold).view(x.shape)
+        is_kept = (draws.view(torch.uint8)[: x.numel()] >= threshold).view(x.shape).to(x.dtype)
         ctx.save_for_backward(is_kept)
         ctx.scale = 256 / (256 - threshold)
         return (x * is_kept).mul_(ctx.scale)

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from training.config import PAD_ID
 
+ROWS_ON_CPU = 256
+"""Rows of logits at a time: a block stays in the cache, and no fp32 copy of all is made."""
+
 
 def label_smoothed_loss(
     logits: Tensor, target: Tensor, smoothing: float, num_tokens: int | None = None
@@ -27,33 +30,44 @@ def label_smoothed_loss(
 
 
 class _LabelSmoothedLoss(torch.autograd.Function):
-    """Loss and gradient written out: one large tensor where autograd's would be five, and logits
-    are the largest of all.
+    """Loss and gradient written out, the gradient in the forward pass: logits are the largest
+    tensor of all, and this way there are two of their size and not five.
     """
 
     @staticmethod
     def forward(
         ctx: Any, logits: Tensor, target: Tensor, smoothing: float, num_tokens: int | None
     ) -> Tensor:
-        log_probabilities = torch.log_softmax(logits.float(), dim=-1)  # (N, V)
         is_token = target != PAD_ID  # (N,)
         weight = is_token / (is_token.sum() if num_tokens is None else num_tokens)  # (N,)
-        right = log_probabilities.gather(1, target[:, None])[:, 0]  # (N,)
-        uniform = log_probabilities.mean(dim=-1) if smoothing else right  # (N,)
-        loss = -((1 - smoothing) * right + smoothing * uniform)  # (N,)
-        ctx.save_for_backward(log_probabilities, target, weight)
-        ctx.smoothing, ctx.dtype = smoothing, logits.dtype
-        return (loss * weight).sum()
+        gradient = torch.empty_like(logits)  # (N, V)
+        rows = ROWS_ON_CPU if logits.device.type == "cpu" else max(1, len(target))
+        loss = weight.new_zeros(())
+        for start in range(0, len(target), rows):
+            block = slice(start, start + rows)
+            loss += _block_loss(
+                logits[block], target[block, None], weight[block, None], gradient[block], smoothing
+            )
+        ctx.save_for_backward(gradient)
+        return loss
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        log_probabilities, target, weight = ctx.saved_tensors
-        gradient = (
-            log_probabilities.exp_()
-        )  # (N, V): d loss / d logits = softmax - target distribution
-        gradient -= ctx.smoothing / gradient.size(1)
-        gradient.scatter_add_(
-            1, target[:, None], gradient.new_full((len(target), 1), ctx.smoothing - 1)
-        )
-        gradient *= (weight * grad)[:, None]
-        return gradient.to(ctx.dtype), None, None, None
+        (gradient,) = ctx.saved_tensors
+        return gradient.mul_(grad), None, None, None
+
+
+def _block_loss(
+    logits: Tensor, target: Tensor, weight: Tensor, gradient: Tensor, smoothing: float
+) -> Tensor:
+    """The loss of n rows, scalar; their gradient, softmax - target distribution, goes into
+    `gradient`. `logits` and `gradient` (n, V), `target` and `weight` (n, 1).
+    """
+    log_probabilities = torch.log_softmax(logits.float(), dim=-1)  # (n, V)
+    right = log_probabilities.gather(1, target)  # (n, 1)
+    uniform = log_probabilities.mean(dim=-1, keepdim=True) if smoothing else right  # (n, 1)
+    loss = -(((1 - smoothing) * right + smoothing * uniform) * weight).sum()
+    difference = log_probabilities.exp_().sub_(smoothing / logits.size(1))  # (n, V)
+    difference.scatter_add_(1, target, difference.new_full(target.shape, smoothing - 1))
+    gradient.copy_(difference.mul_(weight))
+    return loss

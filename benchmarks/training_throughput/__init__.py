@@ -1,0 +1,1 @@
+"""How fast training is, and how well it learns: beside torch.nn.Transformer and Joey NMT."""

@@ -1,0 +1,1 @@
+"""Draws and measures what the pages about the Transformer show."""
