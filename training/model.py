@@ -1,8 +1,8 @@
 """The Transformer of "Attention Is All You Need" (Vaswani et al. 2017), in reading order.
 
 Dimension letters used in every shape comment: B batch, S source length, T target length, P past
-length,
-H heads, D model width, K head width (D = H * K), F feed-forward width, L layers, V vocabulary.
+length, H heads, D model width, K head width (D = H * K), F feed-forward width, L layers, V
+vocabulary.
 
 Masks are boolean and True where attention is allowed. This module knows nothing of text, files or
 training.
@@ -23,8 +23,8 @@ from training.config import ModelConfig
 from training.dropout import Dropout
 
 MASKED_SCORE = -1e9
-"""Added in place of a masked score: small enough that softmax gives it exactly 0, finite so that no
-row is NaN.
+"""Takes the place of a masked score: small enough that softmax gives it exactly 0, finite so that
+no row is NaN. For fp32 and bf16; fp16 has no such number.
 """
 
 
@@ -231,9 +231,8 @@ class DecoderLayer(nn.Module):
         """New positions `x` float (B, T, D) after the P positions that `cache` holds.
 
         `target_mask` bool, broadcast to (B, H, T, P + T); `source_mask` bool (B, 1, 1, S).
-        Returns float (B, T, D) and the cache with the new positions appended. An empty cache (P =
-        0) is the
-        full, uncached computation.
+        Returns float (B, T, D) and the cache with the new positions appended. An empty cache
+        (P = 0) is the full, uncached computation.
         """
         y = self.self_attention_norm.before(x)
         new_key, new_value = self.self_attention.project_key_value(y)
@@ -318,9 +317,8 @@ class Transformer(nn.Module):
     ) -> tuple[Tensor, list[LayerCache]]:
         """Logits of the new positions `target` int64 (B, T), and the caches with them appended.
 
-        `caches` hold P earlier positions; `source_mask` is bool (B, 1, 1, S). Returns float (B, T,
-        V): row t is
-        the distribution of the token after target[:, t].
+        `caches` hold P earlier positions; `source_mask` is bool (B, 1, 1, S). Returns float
+        (B, T, V): row t is the distribution of the token after target[:, t].
         """
         past = caches[0].self_key.size(2)
         positions = torch.arange(past, past + target.size(1), device=target.device)  # (T,)
