@@ -201,6 +201,9 @@ class TrainConfig:
     """Over the last so many of `max_steps`, the rate falls linearly towards 0."""
     weight_decay: float = 0.0
     label_smoothing: float = 0.1
+    r_drop: float = 0.0
+    """Weight of the consistency of two passes with different dropout (Liang et al. 2021); the paper
+    translates with 5. Doubles the work of a step; 0 for one pass."""
     clip_norm: float = 1.0
     """Largest norm of the gradient."""
     autocast: str = "none"
@@ -250,6 +253,7 @@ class TrainConfig:
             "num_threads",
             "max_minutes",
             "weight_decay",
+            "r_drop",
             "validation_sentences",
             "max_validation_examples",
         ):

@@ -29,6 +29,22 @@ def label_smoothed_loss(
     return flat
 
 
+def consistency_loss(
+    logits: Tensor, others: Tensor, target: Tensor, num_tokens: int | None = None
+) -> Tensor:
+    """How far two predictions for the same tokens are apart, in nats a token: the mean of both
+    Kullback-Leibler divergences (R-Drop, Liang et al. 2021, equation 2).
+
+    `logits` and `others` float (B, T, V), `target` int64 (B, T), padding of which does not count.
+    Returns a scalar, their sum over `num_tokens` as in `label_smoothed_loss`.
+    """
+    is_token = target != PAD_ID  # (B, T)
+    log_p = torch.log_softmax(logits[is_token].float(), dim=-1)  # (N, V)
+    log_q = torch.log_softmax(others[is_token].float(), dim=-1)  # (N, V)
+    both = ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum() / 2
+    return both / (is_token.sum() if num_tokens is None else num_tokens)
+
+
 class _LabelSmoothedLoss(torch.autograd.Function):
     """Loss and gradient written out, the gradient in the forward pass: logits are the largest
     tensor of all, and this way there are two of their size and not five.

@@ -55,13 +55,18 @@ class Workers:
         dist.all_reduce(total)
         return [float(value) for value in total]
 
-    def from_first(self, value: Any) -> Any:
-        """The first process's `value`."""
+    def from_first(self, values: list[float]) -> list[float]:
+        """The first process's `values`; each process brings as many."""
         if self.world_size == 1:
-            return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0, device=self.device)
-        return box[0]
+            return values
+        box = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.broadcast(box, src=0)
+        return [float(value) for value in box]
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.world_size > 1:
+            dist.barrier()
 
 
 @contextlib.contextmanager

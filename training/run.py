@@ -51,14 +51,14 @@ def _prepare(config: Config, workers: Workers) -> Trainer:
     if workers.is_first:
         write_atomically(folder.hygiene_path, json.dumps(counts, indent=2).encode())
         _make_tokenizer(config, texts, folder.tokenizer_path)
-    workers.from_first(None)  # it is there now
+    workers.wait()  # it is there now
     tokenizer = Tokenizer(folder.tokenizer_path)
     shape = dataclasses.replace(config.model, vocabulary_size=tokenizer.vocabulary_size)
     config = dataclasses.replace(config, model=shape)
     train = ExampleSource(texts, tokenizer, config.data, shape.max_length)
     plain = dataclasses.replace(config.data, directions=tuple(config.data.learned_directions()))
     validation = ExampleSource([validation_text], tokenizer, plain, shape.max_length)
-    model, notes = _make_model(config, tokenizer)
+    model, notes = _make_model(config, tokenizer, is_new=not folder.state_path.exists())
     if workers.is_first:
         print("\n".join(notes), end="\n" if notes else "")
         text = yaml.safe_dump(_plain(config), sort_keys=False)
@@ -72,16 +72,23 @@ def _clean_texts(config: Config) -> tuple[list[AlignedText], dict[str, dict[str,
     counts: dict[str, dict[str, int]] = {}
     texts = []
     for name in config.data.corpora:
-        text, counts[name] = clean(load_corpus(name, config.data, "train"), config.data)
-        texts.append(text.first(config.data.max_rows))
+        rows = load_corpus(name, config.data, "train").first(config.data.max_rows)
+        text, counts[name] = clean(rows, config.data)
+        texts.append(text)
     return texts, counts
 
 
-def _make_model(config: Config, tokenizer: Tokenizer) -> tuple[Transformer, list[str]]:
-    """A model to start from, random or as the recipe says, and what to tell of it."""
-    notes = []
+def _make_model(
+    config: Config, tokenizer: Tokenizer, is_new: bool
+) -> tuple[Transformer, list[str]]:
+    """A model to start from, random or as the recipe says, and what to tell of it; where a run
+    goes on (not `is_new`), its state will tell the weights.
+    """
+    notes: list[str] = []
     torch.manual_seed(config.train.seed)
     model = Transformer(config.model)
+    if not is_new:
+        return model, notes
     if config.train.embeddings_from:
         path, matrix = Path(config.train.embeddings_from), model.embedding.words.weight
         count = start_from_word_vectors(matrix.data, tokenizer.pieces, path)
@@ -106,8 +113,8 @@ def _announce(train: ExampleSource, model: Transformer, counts: dict[str, dict[s
 
 def keep_freed_memory() -> None:
     """Tells glibc to keep large freed blocks: the same sizes come again every step, and fetching
-    and clearing fresh
-    pages for them took a third of a step's time. Elsewhere than on glibc, nothing happens.
+    and clearing fresh pages for them took a third of a step's time. Elsewhere than on glibc,
+    nothing happens.
     """
     m_trim_threshold, m_mmap_threshold = -1, -3  # from malloc.h
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

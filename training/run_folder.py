@@ -48,13 +48,11 @@ class RunFolder:
             old.unlink()
 
     def read_state(self) -> Checkpoint | None:
-        """The state to continue from, or None; whatever is later than it goes, and so does the
-        summary of a run that is now to go on. Raises CheckpointError for one that is damaged.
-        """
-        step = 0
-        state = read_checkpoint(self.state_path) if self.state_path.exists() else None
-        if state is not None:
-            step = int(state.progress["step"])
+        """The state to continue from, or None. Raises CheckpointError for one that is damaged."""
+        return read_checkpoint(self.state_path) if self.state_path.exists() else None
+
+    def discard_after(self, step: int) -> None:
+        """Takes back what is later than `step`, and the summary of a run that is to go on."""
         for path in self.weights_paths():
             if int(path.stem.removeprefix("step-")) > step:
                 path.unlink()
@@ -63,7 +61,6 @@ class RunFolder:
         lines = [json.dumps(entry) + "\n" for entry in entries]
         if self.log_path.exists():
             write_atomically(self.log_path, "".join(lines).encode())
-        return state
 
     def append_log(self, entry: dict[str, Any]) -> None:
         """One more measurement."""

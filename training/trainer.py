@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from training.batches import collate, make_batches, shuffled_groups, split_group
+from training.batches import Batch, collate, make_batches, shuffled_groups, split_group
 from training.checkpoint import (
     Checkpoint,
     average_tensors,
@@ -32,7 +32,7 @@ from training.checkpoint import (
 from training.config import Config
 from training.evaluate import score_examples, validation_loss
 from training.examples import Example, ExampleSource
-from training.loss import label_smoothed_loss
+from training.loss import consistency_loss, label_smoothed_loss
 from training.model import Transformer
 from training.optimizer import learning_rate, make_optimizer
 from training.parallel import Workers
@@ -78,19 +78,19 @@ class Trainer:
 
     def train(self) -> None:
         """Runs to the end of the recipe."""
-        if self.workers.is_first:
-            state = self.folder.read_state()
-        self.workers.from_first(None)  # nobody reads before the first process has cleaned up
-        if not self.workers.is_first:
-            state = self.folder.read_state()
+        state = self.folder.read_state()
         if state is not None:
             self.restore(state)
+        if self.workers.is_first:
+            self.folder.discard_after(self.progress.step)
         self.model.train()
         model = torch.compile(self.model, dynamic=True) if self.config.train.compile else self.model
         self._forward = self.workers.share(model)  # type: ignore[arg-type]
         self._run_steps()
-        if self.workers.from_first(self._is_unmeasured()):
-            print(self._validate(None), end="\n" if self.workers.is_first else "")
+        if self.workers.from_first([self._is_unmeasured()]) == [1.0]:
+            line = self._validate(None)
+            if line:
+                print(line)
         if self.workers.is_first:
             self._finish()
 
@@ -176,12 +176,25 @@ class Trainer:
         """
         batch = collate(part or spare).to(self.workers.device)
         with self._autocast():
-            logits = self._forward(batch.source, batch.target_input)
-            smoothing = self.config.train.label_smoothing
-            loss = label_smoothed_loss(logits, batch.target_output, smoothing, num_tokens)
+            loss = self._loss(batch, num_tokens)
         weight = self.workers.world_size if part else 0  # gradients are averaged over the processes
         (loss * weight).backward()  # type: ignore[no-untyped-call]
         return float(loss.detach()) if part else 0.0
+
+    def _loss(self, batch: Batch, num_tokens: int) -> Tensor:
+        """Of `batch`, a part of one with `num_tokens`; with R-Drop, of two passes over it."""
+        train = self.config.train
+        if train.r_drop == 0:
+            logits = self._forward(batch.source, batch.target_input)  # (B, T, V)
+            return label_smoothed_loss(
+                logits, batch.target_output, train.label_smoothing, num_tokens
+            )
+        target = batch.target_output.repeat(2, 1)  # (2 B, T)
+        logits = self._forward(batch.source.repeat(2, 1), batch.target_input.repeat(2, 1))
+        loss = label_smoothed_loss(logits, target, train.label_smoothing, 2 * num_tokens)
+        first, second = logits.chunk(2)
+        apart = consistency_loss(first, second, batch.target_output, num_tokens)
+        return loss + train.r_drop / 2 * apart  # half of the paper's sum: the same learning rate
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.config.train.autocast == "none":
@@ -199,8 +212,9 @@ class Trainer:
             self._write_events(entry)
             self.save()
             line = "  ".join(f"{name} {value}" for name, value in entry.items())
-        progress = dataclasses.asdict(self.progress)
-        self.progress = Progress(**self.workers.from_first(progress))
+        gain = [self.progress.best_loss, self.progress.validations_without_gain]
+        self.progress.best_loss, count = self.workers.from_first(gain)
+        self.progress.validations_without_gain = int(count)
         return line
 
     def _write_events(self, entry: dict[str, float]) -> None:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.config import PAD_ID
-from training.loss import label_smoothed_loss
+from training.loss import consistency_loss, label_smoothed_loss
 
 
 def batch() -> tuple[Tensor, Tensor]:
@@ -59,3 +59,37 @@ def test_a_perfect_prediction_has_no_loss() -> None:
     target = torch.tensor([[4, 5]])
     logits = 100.0 * F.one_hot(target, 11).float()
     assert label_smoothed_loss(logits, target, 0.0).item() == pytest.approx(0.0, abs=1e-6)
+
+
+# R-Drop
+
+
+def test_consistency_is_the_mean_of_both_divergences() -> None:
+    logits, target = batch()
+    others = torch.randn_like(logits)
+    p, q = (torch.log_softmax(x, dim=-1)[target != PAD_ID] for x in (logits, others))
+    divergences = [
+        F.kl_div(a, b, log_target=True, reduction="batchmean") for a, b in ((p, q), (q, p))
+    ]
+    found = consistency_loss(logits, others, target)
+    torch.testing.assert_close(found, (divergences[0] + divergences[1]) / 2)
+    torch.testing.assert_close(found, consistency_loss(others, logits, target))
+
+
+def test_equal_predictions_are_consistent_and_padding_does_not_count() -> None:
+    logits, target = batch()
+    others = logits.detach().clone()
+    others[1, 3:] = 7.0
+    assert consistency_loss(logits, others, target).item() == 0
+
+
+def test_consistency_of_a_part_is_its_share() -> None:
+    logits, target = batch()
+    others = torch.randn_like(logits)
+    num_tokens = int((target != PAD_ID).sum())
+    whole = consistency_loss(logits, others, target)
+    parts = [
+        consistency_loss(logits[i : i + 1], others[i : i + 1], target[i : i + 1], num_tokens)
+        for i in range(2)
+    ]
+    torch.testing.assert_close(parts[0] + parts[1], whole)

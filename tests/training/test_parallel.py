@@ -57,7 +57,8 @@ def test_one_process_needs_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     with join_workers("cpu") as workers:
         assert (workers.rank, workers.world_size, workers.is_first) == (0, 1, True)
         assert workers.sum([1.5, 2.0]) == [1.5, 2.0]
-        assert workers.from_first("x") == "x"
+        assert workers.from_first([3.0]) == [3.0]
+        workers.wait()
         assert not torch.distributed.is_initialized()
 
 

@@ -17,9 +17,11 @@ from tests.training.tiny import (
     random_examples,
 )
 from training import trainer as trainer_module
+from training.batches import collate
 from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from training.config import DataConfig, ModelConfig
 from training.examples import ExampleSource
+from training.loss import consistency_loss
 from training.model import Transformer
 from training.optimizer import learning_rate
 from training.parallel import Workers
@@ -255,3 +257,27 @@ def test_validation_translates_a_sample_and_logs_its_scores(
     trainer.tokenizer = trainer_module.Tokenizer(tokenizer_path)
     trainer.train()
     assert log(tmp_path)[0].keys() >= {"bleu", "chrf", "train_loss", "validation_loss"}
+
+
+def test_r_drop_without_dropout_is_the_plain_step(tmp_path: Path) -> None:
+    losses = []
+    for weight in (0.0, 5.0):
+        torch.manual_seed(5)
+        trainer = make_trainer(tmp_path / str(weight), model_config(), r_drop=weight)
+        losses.append(trainer.step(next(trainer._groups()), 0.0)[0])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+def test_r_drop_draws_two_passes_together(tmp_path: Path) -> None:
+    """Trained with it, two passes with dropout on are nearer to each other."""
+    apart = []
+    for weight in (0.0, 5.0):
+        torch.manual_seed(5)
+        trainer = make_trainer(tmp_path / str(weight), max_steps=60, r_drop=weight)
+        trainer.train()
+        torch.manual_seed(7)
+        batch = collate(trainer.source.examples)
+        trainer.model.train()
+        passes = [trainer.model(batch.source, batch.target_input) for _ in range(2)]
+        apart.append(consistency_loss(*passes, batch.target_output).item())
+    assert apart[1] < 0.5 * apart[0]
