@@ -47,7 +47,7 @@ from training.corpus import read_lines
 from training.evaluate import score
 from training.multi30k import multi30k_file
 
-CHECKPOINT = Path("models/checkpoints/multi30k-1/model.safetensors")
+CHECKPOINT = Path("models/checkpoints/multi30k-2/model.safetensors")
 TESTED, TRUSTED = "cuda-fp16", "cpu-fp32"
 NUM_SLOTS = 64
 IN_FLIGHT = (1, 7, 64)

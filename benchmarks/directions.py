@@ -79,7 +79,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--package", default="multi30k/1", help="NAME/VERSION, for its directions")
+    parser.add_argument("--package", default="multi30k/2", help="NAME/VERSION, for its directions")
     parser.add_argument(
         "--data", default="", help="folder of Multi30k's files; fetched where empty"
     )

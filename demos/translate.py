@@ -13,8 +13,8 @@ from demos.server_process import ServerFailed, start_server
 
 SENTENCES = (
     ("en", "de", "A little girl in a red dress is playing with a dog in the park."),
-    ("en", "de", "Two men are repairing the roof of an old house."),
-    ("de", "en", "Eine Frau liest am Strand ein Buch."),
+    ("en", "fr", "Two men are repairing the roof of an old house."),
+    ("cs", "en", "Žena čte na pláži knihu."),
 )
 
 

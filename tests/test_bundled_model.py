@@ -13,7 +13,7 @@ from server.engines import decode_greedy, make_engine
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
 from server.text.tokenizer import Tokenizer
 
-FOLDER = Path(__file__).resolve().parent.parent / "models" / "multi30k" / "1"
+FOLDER = Path(__file__).resolve().parent.parent / "models" / "multi30k" / "2"
 
 
 @pytest.fixture(scope="module")

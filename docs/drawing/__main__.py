@@ -16,7 +16,7 @@ from docs.drawing.values import measure
 from training.checkpoint import CheckpointError
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKPOINT = ROOT / "models/checkpoints/multi30k-1/model.safetensors"
+CHECKPOINT = ROOT / "models/checkpoints/multi30k-2/model.safetensors"
 """The bundled model's."""
 PAGES = ("transformer.md", "transformer.zh-TW.md")
 MODEL = "training/model.py"

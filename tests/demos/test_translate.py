@@ -20,5 +20,7 @@ def test_make_demo_translates_three_sentences_and_stops_cleanly() -> None:
         timeout=110,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert len(re.findall(r"^(?:en|de)  \S.*\[\d+\.\d ms\]$", result.stdout, re.MULTILINE)) == 3
+    assert (
+        len(re.findall(r"^(?:en|de|fr|cs)  \S.*\[\d+\.\d ms\]$", result.stdout, re.MULTILINE)) == 3
+    )
     assert result.stdout.endswith("server stopped, exit code 0\n")

@@ -33,7 +33,7 @@ from training.search import greedy_search
 from training.tokenizer import Tokenizer
 
 CHECKPOINT = (
-    Path(__file__).parents[2] / "models" / "checkpoints" / "multi30k-1" / "model.safetensors"
+    Path(__file__).parents[2] / "models" / "checkpoints" / "multi30k-2" / "model.safetensors"
 )
 NUM_TOKENS = 100  # more than any of the captions' translations has
 FORCED = [[7, 9], [11, 13], [20, 8], [31, 30]]

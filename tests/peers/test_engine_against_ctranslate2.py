@@ -49,7 +49,7 @@ from training.config import BOS_ID, EOS_ID, PAD_ID
 from training.tokenizer import Tokenizer
 
 CHECKPOINT = (
-    Path(__file__).parents[2] / "models" / "checkpoints" / "multi30k-1" / "model.safetensors"
+    Path(__file__).parents[2] / "models" / "checkpoints" / "multi30k-2" / "model.safetensors"
 )
 NUM_TOKENS = 28  # some translations are longer
 NUM_CAPTIONS = 200

@@ -14,7 +14,7 @@ from server.config import ServerConfig
 from server.rpc.app import App, running
 from tests.server.rpc.calls import Server
 
-BUNDLED = Path(__file__).resolve().parents[3] / "models" / "multi30k" / "1"
+BUNDLED = Path(__file__).resolve().parents[3] / "models" / "multi30k" / "2"
 
 
 def config_for(package: Path, **options: object) -> ServerConfig:

@@ -168,7 +168,7 @@ async def test_what_ended_in_time_stands_beside_what_did_not(
     asked = request("A dog.", CAPTION, partial_at_deadline=True)
     with gated(captions.app) as gate:
         call = asyncio.ensure_future(captions.stub.Translate(asked, timeout=FAR_S))
-        gate.allow(8)
+        gate.allow(14)  # the short one needs 12, the long one 17
         await until(lambda: captions.async_engine.num_pending == 1)
         let_time_run_out()
         gate.open()
