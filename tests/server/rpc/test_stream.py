@@ -124,7 +124,6 @@ async def test_bytes_that_make_no_character_are_what_translate_answers(captions:
         return logits
 
     assert tokenizer.piece(zero + 255) == "<0xFF>"
-    assert tokenizer.piece(261) == "<0xFF>"
     engine._runner.decode_step = only_bytes  # type: ignore[method-assign]
     try:
         for seed in range(20):
