@@ -29,6 +29,19 @@ class ServerConfig:
     """How a server runs."""
 
     models: Path = option(Path("models"), "folder of model packages, NAME/VERSION/ each")
+    load: str = option(
+        "all",
+        "models that are loaded at the start, by name with commas between; all, or none; the"
+        " others are loaded when first asked for",
+    )
+    model_memory_mb: int = option(
+        0,
+        "MiB that loaded models may hold together; for another one, idle models are put away,"
+        " least recently used first; 0 for no bound",
+    )
+    model_poll_s: float = option(
+        5.0, "seconds between looks into the folder for newer versions; 0 for never"
+    )
     host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 for all")
     port: int = option(50051, "gRPC port; 0 picks a free one and prints it")
     metrics_port: int = option(
@@ -79,7 +92,15 @@ class ServerConfig:
             "max_request_tokens",
         ):
             self._require(name, getattr(self, name) > 0, "positive")
-        for name in ("max_waiting", "threads", "ageing_s", "drain_delay_s", "drain_timeout_s"):
+        for name in (
+            "max_waiting",
+            "threads",
+            "ageing_s",
+            "drain_delay_s",
+            "drain_timeout_s",
+            "model_memory_mb",
+            "model_poll_s",
+        ):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("port", "metrics_port"):
             self._require(name, 0 <= getattr(self, name) <= 65535, "between 0 and 65535")
@@ -88,6 +109,14 @@ class ServerConfig:
     def _require(self, name: str, is_met: bool, rule: str) -> None:
         if not is_met:
             raise ConfigError(f"{name} is {getattr(self, name)!r}: it must be {rule}")
+
+    @property
+    def models_at_start(self) -> list[str] | None:
+        """Names of `load`; None for all."""
+        if self.load == "all":
+            return None
+        names = [name.strip() for name in self.load.split(",")]
+        return [name for name in names if name not in ("", "none")]
 
     @property
     def num_threads(self) -> int:

@@ -2,10 +2,11 @@
 
     AttendantError
     ├── ConfigError            a server option is wrong                     (start only)
-    ├── PackageError           a model package cannot be trusted or read    (start only)
+    ├── PackageError           a model package cannot be trusted or read
     ├── InvalidRequestError    a field of a request is wrong
     ├── NotFoundError          no such model, language or direction
     ├── QueueFullError         no room to wait
+    ├── MemoryBudgetError      no room for another model
     ├── DeadlineError          the caller's time is over, or too short for the work
     └── UnavailableError       starting, draining, or the engine is dead
 
@@ -42,6 +43,10 @@ class NotFoundError(AttendantError):
 
 class QueueFullError(AttendantError):
     """The bounded queue has no room for the request."""
+
+
+class MemoryBudgetError(AttendantError):
+    """Another model does not fit into the memory that models may hold."""
 
 
 class DeadlineError(AttendantError):

@@ -4,6 +4,8 @@ caller's secret.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from server.engine.engine import StepStats
@@ -64,16 +66,25 @@ class Metrics:
             self._waiting.labels(model),
             self._slots_used.labels(model),
             self._steps.labels(model),
+            lambda: slots.dec(num_slots),
         )
 
 
 class EngineMetrics:
     """What one engine reports after each step; labels are resolved once, for a step is short."""
 
-    def __init__(self, running: Gauge, waiting: Gauge, slots_used: Gauge, steps: Histogram) -> None:
+    def __init__(
+        self,
+        running: Gauge,
+        waiting: Gauge,
+        slots_used: Gauge,
+        steps: Histogram,
+        on_close: Callable[[], None],
+    ) -> None:
         self._gauges = (running, waiting, slots_used)
         self._last = (0, 0, 0)
         self._steps = steps
+        self._on_close = on_close
 
     def observe(self, stats: StepStats) -> None:
         """Takes a step's figures; a cancellation between steps reports 0 rows."""
@@ -84,3 +95,8 @@ class EngineMetrics:
         self._last = now
         if stats.num_rows:
             self._steps.observe(stats.num_rows)
+
+    def close(self) -> None:
+        """The engine is gone: it runs nothing and has no slots."""
+        self.observe(StepStats(0, 0, 0, 0, 0))
+        self._on_close()

@@ -16,8 +16,9 @@ from server.engine.async_engine import Completion
 from server.engine.options import DecodingOptions
 from server.engine.sequence import Job
 from server.errors import InvalidRequestError
+from server.loaded_model import LoadedModel
 from server.metrics import Metrics
-from server.models import LoadedModel, ModelRegistry
+from server.repository import ModelRepository
 from server.request import TranslationRequest
 from server.translation import EMPTY_TRANSLATION, Translation, Work, make_translation
 
@@ -57,8 +58,8 @@ class _Plan:
 class Translator:
     """Checks a request, tokenises, decodes and puts the text back together."""
 
-    def __init__(self, registry: ModelRegistry, config: ServerConfig, metrics: Metrics) -> None:
-        self._registry = registry
+    def __init__(self, models: ModelRepository, config: ServerConfig, metrics: Metrics) -> None:
+        self._models = models
         self._config = config
         self._metrics = metrics
 
@@ -68,9 +69,11 @@ class Translator:
         Raises InvalidRequestError, NotFoundError, QueueFullError, DeadlineError or
         UnavailableError. Cancelling it frees what it holds.
         """
-        plan = self._plan(request, is_streamed=False)
-        jobs = [work.job for work in plan.work.values()]
-        completions = await plan.model.engine.generate(jobs)
+        self._check_texts(request)
+        async with self._models.use(request.model) as model:
+            plan = self._plan(request, model, is_streamed=False)
+            jobs = [work.job for work in plan.work.values()]
+            completions = await model.engine.generate(jobs)
         translations = [EMPTY_TRANSLATION] * len(request.texts)
         for (i, work), completion in zip(plan.work.items(), completions, strict=True):
             translations[i] = make_translation(plan.model.tokenizer, work, completion)
@@ -81,7 +84,14 @@ class Translator:
 
         Raises what `translate` raises.
         """
-        plan = self._plan(request, is_streamed=True)
+        self._check_texts(request)
+        async with self._models.use(request.model) as model:
+            plan = self._plan(request, model, is_streamed=True)
+            async with aclosing(self._parts(plan)) as parts:
+                async for part in parts:
+                    yield part
+
+    async def _parts(self, plan: _Plan) -> AsyncGenerator[str | TranslationResult]:
         if not plan.work:
             yield self._result(plan, [EMPTY_TRANSLATION])
             return
@@ -108,9 +118,7 @@ class Translator:
         tokens.labels(name, "target").inc(sum(t.num_target_tokens for t in translations))
         return TranslationResult(translations, plan.model.package.label, plan.seed)
 
-    def _plan(self, request: TranslationRequest, is_streamed: bool) -> _Plan:
-        self._check_texts(request)
-        model = self._registry.get(request.model)
+    def _plan(self, request: TranslationRequest, model: LoadedModel, is_streamed: bool) -> _Plan:
         model.check_direction(request.source_language, request.target_language)
         manifest, tokenizer = model.package.manifest, model.tokenizer
         reader = OptionsReader(

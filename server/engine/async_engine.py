@@ -88,6 +88,11 @@ class AsyncEngine:
         """The most rows that one sequence may use."""
         return min(worker.num_rows for worker in self._workers)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether every worker lives; one that has died does not come back."""
+        return all(worker.is_alive for worker in self._workers)
+
     def is_healthy(self, stuck_after_s: float) -> bool:
         """Whether every worker lives and moves; see Worker."""
         return all(worker.is_healthy(stuck_after_s) for worker in self._workers)

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator
 
 import grpc
@@ -17,8 +18,9 @@ from prometheus_client import start_http_server
 
 from server.config import ServerConfig
 from server.errors import ConfigError
+from server.loaded_model import load_model
 from server.metrics import Metrics
-from server.models import ModelRegistry, find_packages, load_model
+from server.repository import ModelRepository
 from server.rpc.drain import Drain
 from server.rpc.interceptors import StatusInterceptor
 from server.rpc.translation import SERVICE_NAME, TranslationService, make_handler
@@ -48,7 +50,11 @@ class App:
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
         self.metrics = Metrics()
-        self.registry = ModelRegistry()
+        self.models = ModelRepository(
+            config.models,
+            lambda folder: load_model(folder, config, self.metrics),
+            config.model_memory_mb << 20,
+        )
         self._drain = Drain()
         self._health = health.aio.HealthServicer()
         self._server = self._make_server()
@@ -61,7 +67,7 @@ class App:
             interceptors=[StatusInterceptor(SERVICE_NAME, self.metrics, self._drain)],
             options=SERVER_OPTIONS,
         )
-        translator = Translator(self.registry, self.config, self.metrics)
+        translator = Translator(self.models, self.config, self.metrics)
         server.add_generic_rpc_handlers((make_handler(TranslationService(translator)),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -89,24 +95,27 @@ class App:
                 f"cannot listen on {taken}: the address is taken or not this machine's"
             ) from error
         await self._server.start()
-        for folder in find_packages(self.config.models):
-            model = await asyncio.to_thread(load_model, folder, self.config, self.metrics)
-            model.engine.start()
-            self.registry.add(model)
-            logger.info("loaded %s, %s", model.package.label, model.variant)
+        await self.models.start(self.config.models_at_start)
         await self._set_health(SERVING)
-        self._watch = asyncio.create_task(self._watch_engines())
+        self._watch = asyncio.create_task(self._watch_models())
 
-    async def _watch_engines(self) -> None:
-        """Turns health off while an engine is dead or stuck, and on again when it moves."""
-        was_healthy = True
+    async def _watch_models(self) -> None:
+        """Turns health off while an engine is dead or stuck, and on again when it moves; starts
+        dead engines again, and takes in newer versions.
+        """
+        was_healthy, looked = True, time.monotonic()
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
-            is_healthy = self.registry.is_healthy(self.config.stuck_after_s)
+            models = self.models.all()
+            is_healthy = all(m.engine.is_healthy(self.config.stuck_after_s) for m in models)
             if is_healthy != was_healthy:
                 logger.error("engines are %s", "healthy again" if is_healthy else "dead or stuck")
                 await self._set_health(SERVING if is_healthy else NOT_SERVING)
             was_healthy = is_healthy
+            await self.models.revive()
+            if 0 < self.config.model_poll_s <= time.monotonic() - looked:
+                await self.models.refresh()
+                looked = time.monotonic()
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for service in ("", SERVICE_NAME):
@@ -123,7 +132,7 @@ class App:
         if not await self._drain.finish(self.config.drain_timeout_s):
             logger.error("calls still ran after %s s and are cut off", self.config.drain_timeout_s)
         await self._server.stop(FLUSH_S)
-        await self.registry.close()
+        await self.models.close()
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,9 @@ from server.errors import (
     AttendantError,
     DeadlineError,
     InvalidRequestError,
+    MemoryBudgetError,
     NotFoundError,
+    PackageError,
     QueueFullError,
     UnavailableError,
 )
@@ -30,6 +32,8 @@ STATUS_CODES: dict[type[AttendantError], grpc.StatusCode] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
     QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    MemoryBudgetError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    PackageError: grpc.StatusCode.FAILED_PRECONDITION,
     DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,
 }

@@ -37,7 +37,7 @@ def request(text: str = LONG, count: int = 1) -> pb.TranslateRequest:
 
 def is_all_sent(app: App) -> bool:
     """Whether the engine's process has been sent all that it is to know."""
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     (worker,) = model.engine._workers
     return not worker._unsent
 
@@ -113,7 +113,7 @@ async def test_a_storm_of_cancellations_leaves_no_slot_in_use(
     app: App, channel: grpc.aio.Channel
 ) -> None:
     stub = TranslationServiceStub(channel)
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     for _ in range(5):
         calls = [stub.Translate(request(count=4)) for _ in range(16)]
         # A busy machine may be done with all of them before it looks.
@@ -131,7 +131,7 @@ async def test_what_is_cancelled_before_its_turn_is_not_decoded(
     app: App, channel: grpc.aio.Channel
 ) -> None:
     stub = TranslationServiceStub(channel)
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     signal_engine(app, signal.SIGSTOP)  # so that all have come, and gone, before the first step
     calls = [stub.Translate(request(count=4)) for _ in range(16)]
     await until(lambda: model.engine.num_pending == 64)
@@ -159,7 +159,7 @@ async def test_a_short_sentence_overtakes_the_long_ones_that_run(
     app: App, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stub = TranslationServiceStub(channel)
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     step = engine_of(app).step
 
     def slow_step() -> object:
@@ -197,7 +197,7 @@ async def test_the_metrics_count_what_was_done(app: App, channel: grpc.aio.Chann
 
 def count_steps(app: App) -> dict[int, int]:
     """Steps of each worker of the only model, from now on."""
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     num_steps = dict.fromkeys(range(len(model.engine._workers)), 0)
 
     def counted(index: int, observe: Callable[[StepStats], None]) -> Callable[[StepStats], None]:
@@ -234,7 +234,7 @@ async def test_shutdown_under_load_loses_no_accepted_request(numbers_package: Pa
     async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
         stub = TranslationServiceStub(channel)
         calls = [asyncio.ensure_future(stub.Translate(request(count=16))) for _ in range(60)]
-        (model,) = app.registry.all()
+        (model,) = app.models.all()
         await until(lambda: model.engine.num_pending > 40)
         num_accepted = app._drain.num_in_flight
         await app.stop()
@@ -268,7 +268,7 @@ async def test_a_draining_server_says_not_serving_before_it_refuses(numbers_pack
 
 def signal_engine(app: App, number: signal.Signals) -> None:
     """Sends a signal to the process of the only model's engine."""
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     (worker,) = model.engine._workers
     os.kill(worker._process.pid, number)
 
@@ -286,7 +286,7 @@ async def test_a_dead_engine_fails_its_callers_and_turns_health_off(
     stub = TranslationServiceStub(channel)
     signal_engine(app, signal.SIGSTOP)  # else it might have answered before it dies
     call = asyncio.ensure_future(stub.Translate(request(LONG, count=8)))
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     await until(lambda: model.engine.num_pending == 8)
     signal_engine(app, signal.SIGKILL)
     with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -107,7 +107,7 @@ async def test_a_forced_character_of_several_bytes_comes_whole(captions: Server)
 
 async def test_bytes_that_make_no_character_are_what_translate_answers(captions: Server) -> None:
     """Where only bytes may come, most make no sense; the pieces still join to the answer."""
-    tokenizer = captions.app.registry.get("").tokenizer
+    tokenizer = captions.app.models.get("").tokenizer
     lead, trail = tokenizer.find("<0xE6>"), tokenizer.find("<0x97>")
     zero = tokenizer.find("<0x00>")
     assert lead is not None

@@ -127,7 +127,7 @@ async def test_a_bug_leaves_as_internal_with_a_fixed_text(
     def explode(_name: str) -> None:
         raise RuntimeError("a secret of the server")
 
-    monkeypatch.setattr(app.registry, "get", explode)
+    monkeypatch.setattr(app.models, "use", explode)
     code, details = await refusal(stub.Translate(request("seven")))
     assert code is grpc.StatusCode.INTERNAL
     assert details == "internal error; the server's log has the details"
