@@ -30,7 +30,7 @@ _NO_END = {
     "en": re.compile(r"\b(?:[Aa]pprox|[Cc]h|[Ss]ec|[Vv]ol)\.\s*$"),
     "fr": re.compile(
         r"(?:\b(?:MM?|Dr|Pr|Ste?|[Aa]rt|av|bd|c|[Cc]hap|coll|[Éé]d|[Ee]nv|[Jj]anv|[Ff]évr|[Jj]uill"
-        r"|J|no?|s|[Tt]él)|-à-d)\.\s*$"
+        r"|J|no?|s|[Tt]él)|-à-d|-C)\.\s*$"
     ),
     "cs": re.compile(r"\b(?:čl|odst|písm|pí|sl|vl)\.\s*$", re.IGNORECASE),
 }
