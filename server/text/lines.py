@@ -53,6 +53,7 @@ _OPENING = re.compile(
     re.VERBOSE,
 )
 """What a line begins with."""
+_NUMBERED = re.compile(r"[\s>]*(\d{1,3})\.\s")
 _EAST_ASIAN = (
     "\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\U00020000-\U0003ffff"
 )
@@ -136,23 +137,19 @@ def find_flows(text: str) -> Iterator[Flow]:
 
 
 def _lines(text: str) -> Iterator[_Line]:
-    found = [(line.start(), line.group()) for line in _LINE.finditer(text)]
-    openings = [_open(line) for _, line in found]
-    numbers = {int(opening["number"]) for opening in openings if opening["number"]}
+    numbered = (_NUMBERED.match(line.group()) for line in _LINE.finditer(text))
+    numbers = {int(match[1]) for match in numbered if match}
     last_end, is_after_end = 0, True
-    for (begin, line), opening in zip(found, openings, strict=True):
+    for found in _LINE.finditer(text):
+        begin, line = found.start(), found.group()
+        opening = _OPENING.match(line)
+        assert opening is not None  # every part of it may be empty
         is_next = _ONE_BREAK.fullmatch(text, last_end, begin) is not None
         has_marker = _has_marker(opening, numbers, is_after_end or not is_next)
         start = opening.end() if has_marker else opening.start("marker")
         if _LETTER.search(line, start):
             yield _Line(line, begin, start, len(line.rstrip()), opening, has_marker or not is_next)
             last_end, is_after_end = begin + len(line), _ENDING.search(line.rstrip()) is not None
-
-
-def _open(line: str) -> re.Match[str]:
-    opening = _OPENING.match(line)
-    assert opening is not None  # every part of it may be empty
-    return opening
 
 
 def _has_marker(opening: re.Match[str], numbers: set[int], is_after_end: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from server.text.lines import Flow, find_flows, is_unspaced
 from server.text.tokenizer import Span
 
 _INVISIBLE = "\ufeff\u200b\u2060\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069"
-"""Byte order marks, zero-width spaces and marks of direction: nothing to translate at the edge of a
-sentence.
-"""
+"""Byte order marks, zero-width spaces and marks of direction."""
+_OF_EMOJI = "\u200d\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
+"""What pictures are joined and coloured with."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,21 @@ def cut(
 
 
 def trim(text: str, start: int, end: int) -> Span:
-    """The part of text[start:end] without white space and invisible characters at its edges."""
-    while start < end and (text[start].isspace() or text[start] in _INVISIBLE):
+    """The part of text[start:end] without what there is nothing to translate of at its edges: white
+    space, invisible characters and pictures.
+    """
+    while start < end and _is_edge(text[start]):
         start += 1
-    while start < end and (text[end - 1].isspace() or text[end - 1] in _INVISIBLE):
+    while start < end and _is_edge(text[end - 1]):
         end -= 1
     return start, end
+
+
+def _is_edge(character: str) -> bool:
+    if character < "\u2000":
+        return character.isspace()
+    is_picture = unicodedata.category(character) == "So" or character in _OF_EMOJI
+    return is_picture or character.isspace() or character in _INVISIBLE
 
 
 def _belongs_together(text: str, start: int, end: int) -> bool:
