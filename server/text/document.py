@@ -56,9 +56,10 @@ def _fold(text: str, sentence: Sentence, translation: str) -> str:
     """`translation` with the line breaks of `sentence`, each after the same share of the length as
     before; without those that find no space any more.
     """
-    pieces, position = [], 0
+    pieces, position, offset = [], 0, sentence.start
     for start, end in sentence.wraps:
-        share = (start - sentence.start) / (sentence.end - sentence.start)
+        share = (start - offset) / len(sentence.text)
+        offset += end - start - 1  # the model reads a space
         place = _nearest_place(translation, round(share * len(translation)), position + 1)
         if place is None:
             break

@@ -18,6 +18,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from server.text.tokenizer import Span
 
@@ -89,7 +90,7 @@ class _Line:
     is_first: bool
     """Whether it begins a paragraph, by a marker or after a blank line."""
 
-    @property
+    @cached_property
     def text(self) -> str:
         return self.line[self.first : self.last]
 
@@ -101,7 +102,7 @@ class _Line:
     def end(self) -> int:
         return self.begin + self.last
 
-    @property
+    @cached_property
     def quotes(self) -> str:
         return "".join(self.opening["quotes"].split())
 
@@ -113,12 +114,12 @@ class _Line:
     def columns(self) -> int:
         return _columns(self.line[: self.last])
 
-    @property
+    @cached_property
     def is_alone(self) -> bool:
         """Whether it is a paragraph of its own: a heading or a row of a table."""
         return self.opening["hashes"] is not None or self.is_row
 
-    @property
+    @cached_property
     def is_row(self) -> bool:
         return self.text.startswith("|") or "\t" in self.text
 
