@@ -126,8 +126,9 @@ def _belongs_together(text: str, start: int, end: int) -> bool:
 
 
 def is_translatable(piece: str) -> bool:
-    """Whether there is a letter, and not only an address of the web or of a mailbox."""
-    is_address = "://" in piece or "@" in piece or piece.startswith("www.")
-    if is_address and piece.isascii() and len(piece.split()) == 1:
-        return False
-    return any(map(str.isalpha, piece))
+    """Whether there is a letter outside addresses of the web and of mailboxes."""
+    return any(any(map(str.isalpha, word)) and not _is_address(word) for word in piece.split())
+
+
+def _is_address(word: str) -> bool:
+    return word.isascii() and ("://" in word or "@" in word or word.startswith("www."))

@@ -80,7 +80,7 @@ https://example.org/john
     "no final newline": "⟦One.⟧\n\n⟦Two⟧",
     "emoji": "😀\n⟦A dog 🐕 runs.⟧ 😀 ⟦It barks 👨‍👩‍👧!⟧ ⟦Yes⟧ 😀",
     "zero width": "\ufeff⟦A dog\u200bhouse.⟧\u200b ⟦A cat.⟧\u200f\n\u200b\n",
-    "nothing to translate": "42\n3.50 €\n...\n***\nhttps://a.b/c?d=e\nme@example.org\nwww.a.b\n",
+    "nothing to translate": "42\n3.50 €\n...\n***\nhttps://a.b/c?d=e\nme@example.org\n3. www.a.b\n",
     "addresses": "⟦See https://example.org/a.b?c=d.e now.⟧ ⟦Or write to me@example.org.⟧",
 }
 
