@@ -31,7 +31,7 @@ from server.translation import (
     make_translation,
 )
 
-MAX_INLINE_CHARACTERS = 2000
+MAX_INLINE_CHARACTERS = 4000
 """Of texts that are split on the event loop, which takes less than a millisecond; longer ones are
 split in a thread.
 """

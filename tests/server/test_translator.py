@@ -112,6 +112,7 @@ async def test_sentences_are_the_same_in_a_page_and_alone_whatever_is_asked_for(
     (page,) = await translate(translator, PAGE, **fields)
     alone = await translate(translator, *SENTENCES, splits=False, **fields)
     assert [s.translation for s in page.sentences] == alone
+    assert page.hypotheses == []
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t\r\n", "42", "..."])

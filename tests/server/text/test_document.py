@@ -112,6 +112,14 @@ def test_a_wrapped_paragraph_comes_back_in_lines(language: str, line_break: str)
     ]
 
 
+def test_line_breaks_come_where_they_were_however_much_is_before_each_line() -> None:
+    line_break = "\n        > > > "
+    text = line_break[1:] + wrapped("word " * 300 + "end.", 60, line_break)
+    (sentence,) = split(text, "en").sentences
+    assert len(sentence.wraps) > 20
+    assert put_back(text, sentence.text) == text
+
+
 def test_line_breaks_that_find_no_space_are_dropped_and_east_asian_text_needs_none() -> None:
     text = "word " * 13 + "word\n" + "word " * 13 + "word\n" + "word " * 3 + "end."
     assert put_back(text, "Ein Wort.") == "Ein\nWort."

@@ -256,8 +256,23 @@ def test_an_address_of_the_web_on_a_line_of_its_own_is_no_measure() -> None:
     check(f"""\
 |The two dogs that had been playing in the park since the early morning⏎
 https://example.org/{"a" * 90}⏎
-were tired now, and their owner went home with them and they all slept.|
+were tired now, and their owner went home with them and they all slept,⏎
+as it was late.|
 """)
+
+
+def test_a_deeper_indentation_begins_a_paragraph() -> None:
+    check(f"""\
+|{"word " * 13}word|
+  |{"word " * 13}word⏎
+  {"word " * 13}word|
+    |{"word " * 13}word|
+""")
+
+
+def test_an_east_asian_line_is_full_to_the_last_character_but_two() -> None:
+    check(f"|{'狗' * 28}⏎\n{'猫' * 30}⏎\n{'鸟' * 29}⏎\n鱼|")
+    check(f"|{'狗' * 26}|\n|{'猫' * 30}|\n|{'鸟' * 29}|\n|鱼|")
 
 
 @pytest.mark.parametrize("line_break", ["\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"])

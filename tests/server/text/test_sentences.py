@@ -144,9 +144,11 @@ def test_the_model_reads_spaces_for_the_line_breaks_of_a_wrapped_paragraph(
     ("text", "expected"),
     [
         (
-            f"{'word ' * 11}a well-\nknown man of the town and of the {'words' * 3}",
+            f"{'word ' * 11}a well-\nknown man of the town and of the words",
             "a well-known man",
         ),
+        (f"{'Wort ' * 11}der Nord-\nSüd-Achse entlang bis ans Ende der Stadt", "der Nord-Süd"),
+        (f"{'word ' * 11}pages 1990-\n2000 of the book of the town", "1990- 2000"),
         (f"{'Wort ' * 11}auf der einen -\nund auf der anderen Seite", "einen - und auf"),
         (f"{'狗' * 30}\n{'猫' * 30}", "狗猫"),
         (f"{'개' * 30}\n{'새' * 30}", "개 새"),
