@@ -8,9 +8,10 @@ import asyncio
 import functools
 import re
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from server.config import ServerConfig
 from server.decoding import OptionsReader
@@ -32,8 +33,8 @@ from server.translation import (
 )
 
 MAX_INLINE_CHARACTERS = 4000
-"""Of texts that are split on the event loop, which takes less than a millisecond; longer ones are
-split in a thread.
+"""Of texts that are split and put together on the event loop, which takes about a millisecond;
+longer ones are in a thread.
 """
 CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """Control characters that a text may not hold; the others are white space to the tokenizer."""
@@ -44,6 +45,9 @@ MAX_ROUNDING = 0.01
 """Share by which the time that a transport tells may be longer than the caller's own: gRPC's core
 sends two or three digits of it, rounded up, 100 s and a bit as 101.
 """
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ class Translator:
         """
         plan = await self._plan(request, is_streamed=False)
         completions = await plan.model.engine.generate([work.job for work in plan.work])
-        return self._result(plan, _translations(plan, completions))
+        translations = await _off_the_loop_if_long(request, _translations, plan, completions)
+        return self._result(plan, translations)
 
     async def stream(self, request: TranslationRequest) -> AsyncGenerator[str | TranslationResult]:
         """Translates the one text of `request`: text as it comes, the whole result last.
@@ -125,10 +130,9 @@ class Translator:
         self._check_texts(request)
         model = self._registry.get(request.model)
         model.check_direction(request.source_language, request.target_language)
-        read = functools.partial(self._read, request, model, deadline, is_streamed)
-        if request.splits_sentences and sum(map(len, request.texts)) > MAX_INLINE_CHARACTERS:
-            return await asyncio.to_thread(read)
-        return read()
+        return await _off_the_loop_if_long(
+            request, self._read, request, model, deadline, is_streamed
+        )
 
     def _read(
         self, request: TranslationRequest, model: LoadedModel, deadline: float, is_streamed: bool
@@ -178,6 +182,15 @@ class Translator:
         if num_tokens > most:
             problem = f"together they have {num_tokens} tokens, at most {most} are allowed"
             raise InvalidRequestError("texts", problem)
+
+
+async def _off_the_loop_if_long(
+    request: TranslationRequest, function: Callable[P, R], *arguments: P.args, **named: P.kwargs
+) -> R:
+    """What `function` returns, called in a thread where `request` has long texts to split."""
+    if request.splits_sentences and sum(map(len, request.texts)) > MAX_INLINE_CHARACTERS:
+        return await asyncio.to_thread(function, *arguments, **named)
+    return function(*arguments, **named)
 
 
 def _translations(plan: _Plan, completions: Sequence[Completion]) -> list[Translation]:

@@ -121,7 +121,7 @@ def _belongs_together(text: str, start: int, end: int) -> bool:
     characters.
     """
     before, after = text[max(0, start - 2) : start], text[end]
-    is_hyphenated = before[-1] == "-" and before[0].isalpha() and after.isalpha()
+    is_hyphenated = before[-1] == "-" and before[0].isalpha()
     return is_hyphenated or is_unspaced(before[-1]) or is_unspaced(after)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+import server.translator
 from server.config import ServerConfig
-from server.engine.options import DecodingOptions
 from server.errors import DeadlineError, InvalidRequestError
 from server.metrics import Metrics
 from server.models import ModelRegistry, load_model
@@ -193,16 +193,18 @@ async def test_the_deadline_is_counted_from_the_call(translator: Translator) -> 
 
 
 @pytest.mark.parametrize("num_blank", [0, MAX_INLINE_CHARACTERS])
-async def test_a_long_text_is_split_in_a_thread(
-    translator: Translator, monkeypatch: pytest.MonkeyPatch, num_blank: int
+@pytest.mark.parametrize("name", ["read_documents", "join_translations"])
+async def test_a_long_text_is_split_and_put_together_in_a_thread(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch, name: str, num_blank: int
 ) -> None:
     threads = []
+    function = getattr(server.translator, name)
 
-    def note(*arguments: Any, **options: Any) -> DecodingOptions:
+    def note(*arguments: Any, **named: Any) -> Any:
         threads.append(threading.current_thread())
-        return DecodingOptions(4)
+        return function(*arguments, **named)
 
-    monkeypatch.setattr("server.translator.OptionsReader.read", note)
+    monkeypatch.setattr(server.translator, name, note)
     await translate(translator, "A dog runs." + "\n" * num_blank)
     (thread,) = threads
     assert (thread is threading.main_thread()) == (num_blank == 0)
