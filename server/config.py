@@ -66,7 +66,15 @@ class ServerConfig:
         5.0, "seconds after which a waiting text is let past more urgent ones, one time in eight"
     )
     max_texts: int = option(256, "texts in one request")
-    max_text_characters: int = option(5000, "characters in one text")
+    max_text_characters: int = option(5000, "characters in one text that is a sentence")
+    max_sentences: int = option(
+        512,
+        "sentences in one request whose texts are to be split; num_slots and max_waiting together"
+        " bound them as well",
+    )
+    max_document_characters: int = option(
+        100_000, "characters in one request whose texts are to be split into sentences"
+    )
     threads: int = option(
         0,
         "threads of ONNX Runtime; 0 takes half of the processors this process may use by its"
@@ -89,6 +97,8 @@ class ServerConfig:
             "workers",
             "max_texts",
             "max_text_characters",
+            "max_sentences",
+            "max_document_characters",
             "max_request_tokens",
         ):
             self._require(name, getattr(self, name) > 0, "positive")

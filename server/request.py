@@ -50,6 +50,8 @@ class TranslationRequest:
     options: RequestedOptions = field(default_factory=RequestedOptions)
     target_prefixes: list[str] = field(default_factory=list)
     """One a text, or none at all."""
+    splits_sentences: bool = False
+    """Whether the texts are paragraphs or pages, to be translated sentence by sentence."""
     priority: Priority = Priority.STANDARD
     caller: str = ""
     """Whom fairness counts it to."""

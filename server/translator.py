@@ -4,14 +4,18 @@ knows none of them.
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import re
 import time
-import unicodedata
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from server.config import ServerConfig
 from server.decoding import OptionsReader
+from server.documents import read_documents
 from server.engine.async_engine import Completion
 from server.engine.options import DecodingOptions
 from server.engine.sequence import Job
@@ -20,10 +24,21 @@ from server.loaded_model import LoadedModel
 from server.metrics import Metrics
 from server.repository import ModelRepository
 from server.request import TranslationRequest
-from server.translation import EMPTY_TRANSLATION, Translation, Work, make_translation
+from server.text.sentences import Document
+from server.translation import (
+    EMPTY_TRANSLATION,
+    Translation,
+    Work,
+    join_translations,
+    make_translation,
+)
 
-ALLOWED_CONTROLS = "\t\n\r"
-"""Control characters that a text may hold: they are white space to the tokenizer."""
+MAX_INLINE_CHARACTERS = 4000
+"""Of texts that are split and put together on the event loop, which takes about a millisecond;
+longer ones are in a thread.
+"""
+CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Control characters that a text may not hold; the others are white space to the tokenizer."""
 PARTIAL_MARGIN = 0.1
 """Share of the caller's time that is kept back to bring a partial result home."""
 MAX_PARTIAL_MARGIN_S = 0.1
@@ -31,6 +46,9 @@ MAX_ROUNDING = 0.01
 """Share by which the time that a transport tells may be longer than the caller's own: gRPC's core
 sends two or three digits of it, rounded up, 100 s and a bit as 101.
 """
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -51,8 +69,10 @@ class _Plan:
     request: TranslationRequest
     model: LoadedModel
     seed: int | None
-    work: dict[int, Work]
-    """By index of the text; empty texts have none."""
+    documents: list[Document]
+    """One a text."""
+    work: list[Work]
+    """One a sentence of them, in order."""
 
 
 class Translator:
@@ -69,14 +89,12 @@ class Translator:
         Raises InvalidRequestError, NotFoundError, QueueFullError, DeadlineError or
         UnavailableError. Cancelling it frees what it holds.
         """
+        deadline = _deadline(request)
         self._check_texts(request)
         async with self._models.use(request.model) as model:
-            plan = self._plan(request, model, is_streamed=False)
-            jobs = [work.job for work in plan.work.values()]
-            completions = await model.engine.generate(jobs)
-        translations = [EMPTY_TRANSLATION] * len(request.texts)
-        for (i, work), completion in zip(plan.work.items(), completions, strict=True):
-            translations[i] = make_translation(plan.model.tokenizer, work, completion)
+            plan = await self._plan(request, model, deadline, is_streamed=False)
+            completions = await model.engine.generate([work.job for work in plan.work])
+        translations = await _off_the_loop_if_long(request, _translations, plan, completions)
         return self._result(plan, translations)
 
     async def stream(self, request: TranslationRequest) -> AsyncGenerator[str | TranslationResult]:
@@ -84,9 +102,10 @@ class Translator:
 
         Raises what `translate` raises.
         """
+        deadline = _deadline(request)
         self._check_texts(request)
         async with self._models.use(request.model) as model:
-            plan = self._plan(request, model, is_streamed=True)
+            plan = await self._plan(request, model, deadline, is_streamed=True)
             async with aclosing(self._parts(plan)) as parts:
                 async for part in parts:
                     yield part
@@ -118,28 +137,41 @@ class Translator:
         tokens.labels(name, "target").inc(sum(t.num_target_tokens for t in translations))
         return TranslationResult(translations, plan.model.package.label, plan.seed)
 
-    def _plan(self, request: TranslationRequest, model: LoadedModel, is_streamed: bool) -> _Plan:
+    async def _plan(
+        self, request: TranslationRequest, model: LoadedModel, deadline: float, is_streamed: bool
+    ) -> _Plan:
         model.check_direction(request.source_language, request.target_language)
-        manifest, tokenizer = model.package.manifest, model.tokenizer
-        reader = OptionsReader(
-            request,
-            manifest,
-            model.engine.num_rows,
-            tokenizer.find,
+        return await _off_the_loop_if_long(
+            request, self._read, request, model, deadline, is_streamed
         )
+
+    def _read(
+        self, request: TranslationRequest, model: LoadedModel, deadline: float, is_streamed: bool
+    ) -> _Plan:
+        """Splits and tokenises."""
+        manifest, tokenizer = model.package.manifest, model.tokenizer
+        reader = OptionsReader(request, manifest, model.engine.num_rows, tokenizer.find)
         if is_streamed:
             _check_streamable(request)
-        deadline = _deadline(request)
-        work = {}
-        for i, text in enumerate(request.texts):
-            if text.strip():
-                source = self._encode(model, request, i)
-                prefix = request.target_prefixes[i] if request.target_prefixes else ""
+        encode = functools.cache(lambda text: tokenizer.encode(text, request.target_language))
+        documents = read_documents(
+            request,
+            self._config,
+            num_tokens=lambda text: len(encode(text)),
+            max_tokens=manifest.architecture.max_length,
+        )
+        work = []
+        for i, document in enumerate(documents):
+            prefix = request.target_prefixes[i] if request.target_prefixes else ""
+            for sentence in document.sentences:
+                source = encode(sentence.text)
+                _check_length(request.text_field.format(i), source, model)
                 options = reader.read(len(source), tokenizer.encode_target(prefix), i)
                 job = _job(request, source, options, deadline, is_streamed)
-                work[i] = Work(text, request.target_language, job)
-        self._check_total(sum(len(w.job.source) for w in work.values()))
-        return _Plan(request, model, reader.seed, work)
+                work.append(Work(sentence.text, request.target_language, job))
+                prefix = ""  # the text begins with it, not each of its sentences
+        self._check_total(sum(len(w.job.source) for w in work))
+        return _Plan(request, model, reader.seed, documents, work)
 
     def _check_texts(self, request: TranslationRequest) -> None:
         texts, prefixes = request.texts, request.target_prefixes
@@ -150,20 +182,11 @@ class Translator:
         if prefixes and len(prefixes) != len(texts):
             problem = f"there are {len(prefixes)} for {len(texts)} texts; one each, or none at all"
             raise InvalidRequestError("target_prefixes", problem)
-        for name, values in ((request.text_field, texts), (request.prefix_field, prefixes)):
-            for i, text in enumerate(values):
-                if len(text) > max_characters:
-                    problem = f"it has {len(text)} characters, at most {max_characters} are allowed"
-                    raise InvalidRequestError(name.format(i), problem)
-                _check_characters(name.format(i), text)
-
-    def _encode(self, model: LoadedModel, request: TranslationRequest, i: int) -> list[int]:
-        source = model.tokenizer.encode(request.texts[i], request.target_language)
-        max_tokens = model.package.manifest.architecture.max_length
-        if len(source) > max_tokens:
-            problem = f"it has {len(source)} tokens, model {model.name} takes at most {max_tokens}"
-            raise InvalidRequestError(request.text_field.format(i), problem)
-        return source
+        most = self._config.max_document_characters if request.splits_sentences else max_characters
+        for i, text in enumerate(texts):
+            _check_characters(request.text_field.format(i), text, most)
+        for i, prefix in enumerate(prefixes):
+            _check_characters(request.prefix_field.format(i), prefix, max_characters)
 
     def _check_total(self, num_tokens: int) -> None:
         most = self._config.max_request_tokens
@@ -172,18 +195,52 @@ class Translator:
             raise InvalidRequestError("texts", problem)
 
 
-def _check_characters(name: str, text: str) -> None:
-    if text.isprintable():
-        return
-    for position, character in enumerate(text):
-        if unicodedata.category(character) == "Cc" and character not in ALLOWED_CONTROLS:
-            code = f"U+{ord(character):04X}"
-            problem = f"control character {code} at position {position} is not allowed"
-            raise InvalidRequestError(name, problem)
+async def _off_the_loop_if_long(
+    request: TranslationRequest, function: Callable[P, R], *arguments: P.args, **named: P.kwargs
+) -> R:
+    """What `function` returns, called in a thread where `request` has long texts to split."""
+    if request.splits_sentences and sum(map(len, request.texts)) > MAX_INLINE_CHARACTERS:
+        return await asyncio.to_thread(function, *arguments, **named)
+    return function(*arguments, **named)
+
+
+def _translations(plan: _Plan, completions: Sequence[Completion]) -> list[Translation]:
+    """One a text."""
+    tokenizer, language = plan.model.tokenizer, plan.request.target_language
+    pairs = zip(plan.work, completions, strict=True)
+    made = iter([make_translation(tokenizer, work, completion) for work, completion in pairs])
+    translations = []
+    for document in plan.documents:
+        parts = [next(made) for _ in document.sentences]
+        if plan.request.splits_sentences:
+            translations.append(join_translations(document, parts, language))
+        else:
+            translations += parts or [EMPTY_TRANSLATION]
+    return translations
+
+
+def _check_characters(name: str, text: str, most: int) -> None:
+    if len(text) > most:
+        problem = f"it has {len(text)} characters, at most {most} are allowed"
+        raise InvalidRequestError(name, problem)
+    found = CONTROLS.search(text)
+    if found:
+        code = f"U+{ord(found.group()):04X}"
+        problem = f"control character {code} at position {found.start()} is not allowed"
+        raise InvalidRequestError(name, problem)
+
+
+def _check_length(name: str, source: list[int], model: LoadedModel) -> None:
+    max_tokens = model.package.manifest.architecture.max_length
+    if len(source) > max_tokens:
+        problem = f"it has {len(source)} tokens, model {model.name} takes at most {max_tokens}"
+        raise InvalidRequestError(name, problem)
 
 
 def _check_streamable(request: TranslationRequest) -> None:
     options = request.options
+    if request.splits_sentences:
+        raise InvalidRequestError("splits_sentences", "a text that is split cannot be streamed")
     if (options.num_hypotheses or 1) > 1 and options.sampling is not None:
         problem = f"it is {options.num_hypotheses}, but only one sample can be streamed"
         raise InvalidRequestError("options.num_hypotheses", problem)
