@@ -19,6 +19,7 @@ from server.errors import InvalidRequestError
 from server.metrics import Metrics
 from server.models import LoadedModel, ModelRegistry
 from server.request import TranslationRequest
+from server.security.rate import Quotas
 from server.translation import EMPTY_TRANSLATION, Translation, Work, make_translation
 
 ALLOWED_CONTROLS = "\t\n\r"
@@ -57,16 +58,23 @@ class _Plan:
 class Translator:
     """Checks a request, tokenises, decodes and puts the text back together."""
 
-    def __init__(self, registry: ModelRegistry, config: ServerConfig, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        config: ServerConfig,
+        metrics: Metrics,
+        quotas: Quotas | None = None,
+    ) -> None:
         self._registry = registry
         self._config = config
         self._metrics = metrics
+        self._quotas = quotas or Quotas()
 
     async def translate(self, request: TranslationRequest) -> TranslationResult:
         """Translates every text of `request`.
 
-        Raises InvalidRequestError, NotFoundError, QueueFullError, DeadlineError or
-        UnavailableError. Cancelling it frees what it holds.
+        Raises InvalidRequestError, NotFoundError, LimitExceededError, QueueFullError,
+        DeadlineError or UnavailableError. Cancelling it frees what it holds.
         """
         plan = self._plan(request, is_streamed=False)
         jobs = [work.job for work in plan.work.values()]
@@ -121,6 +129,7 @@ class Translator:
         )
         if is_streamed:
             _check_streamable(request)
+        self._charge(request)
         deadline = _deadline(request)
         work = {}
         for i, text in enumerate(request.texts):
@@ -148,6 +157,11 @@ class Translator:
                     problem = f"it has {len(text)} characters, at most {max_characters} are allowed"
                     raise InvalidRequestError(name.format(i), problem)
                 _check_characters(name.format(i), text)
+
+    def _charge(self, request: TranslationRequest) -> None:
+        """Before tokens are made of the texts, which is work."""
+        count = sum(map(len, request.texts)) + sum(map(len, request.target_prefixes))
+        self._quotas.charge_characters(request.caller, count)
 
     def _encode(self, model: LoadedModel, request: TranslationRequest, i: int) -> list[int]:
         source = model.tokenizer.encode(request.texts[i], request.target_language)
