@@ -23,7 +23,7 @@ from server.rpc.access import Access, AccessInterceptor
 from server.rpc.drain import Drain
 from server.rpc.interceptors import StatusInterceptor
 from server.rpc.translation import SERVICE_NAME, TranslationService, make_handler
-from server.rpc.transport import connection_arguments, listen, refresh, tls_of
+from server.rpc.transport import connection_arguments, listen, refresh_all, tls_of
 from server.security.exposure import check_exposure
 from server.translator import Translator
 
@@ -119,10 +119,14 @@ class App:
 
     async def _watch_files(self) -> None:
         """Reads certificates and keys again when they change."""
-        watched = [each.watched for each in (self._tls,) if each is not None]
-        while True:
+        refreshes = []
+        if self._tls is not None:
+            refreshes.append(self._tls.watched.refresh)
+        if self._access.keys is not None:
+            refreshes.append(self._access.keys.refresh)
+        while refreshes:
             await asyncio.sleep(RELOAD_INTERVAL_S)
-            await asyncio.to_thread(refresh, [*watched, *filter(None, [self._access.keys])])
+            await asyncio.to_thread(refresh_all, refreshes)
 
     async def _watch_engines(self) -> None:
         """Turns health off while an engine is dead or stuck, and on again when it moves."""

@@ -45,7 +45,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 def trailing_metadata(error: Exception | None = None) -> tuple[tuple[str, str], ...]:
     """What ends every call: its id and, where waiting helps, for how long."""
-    trailing = (("x-request-id", request_id.get()),)
+    trailing: tuple[tuple[str, str], ...] = (("x-request-id", request_id.get()),)
     if isinstance(error, LimitExceededError):
         trailing += ((RETRY_HEADER, str(max(1, round(error.retry_after_s * 1000)))),)
     return trailing

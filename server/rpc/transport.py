@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 
@@ -68,7 +69,7 @@ class Tls:
         """What a port takes."""
         return grpc.dynamic_ssl_server_credentials(
             _configuration(self._served),
-            self._fetch,
+            cast("Any", self._fetch),  # None is allowed, which the stubs do not know
             require_client_authentication=self._served.client_ca is not None,
         )
 
@@ -103,10 +104,10 @@ def listen(server: grpc.aio.Server, address: str, tls: Tls | None = None) -> int
     return server.add_secure_port(address, tls.credentials())
 
 
-def refresh(watched: Sequence[Watched[object]]) -> None:
+def refresh_all(refreshes: Sequence[Callable[[], bool]]) -> None:
     """Reads again what has changed. Does not raise: the old stays."""
-    for each in watched:
+    for refresh in refreshes:
         try:
-            each.refresh()
+            refresh()
         except Exception:
             logger.exception("a file of credentials could not be read again")
