@@ -50,9 +50,7 @@ class UnauthenticatedError(AttendantError):
     """No key that is known came with the call; the text is always the same."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "a valid API key is needed, in the metadata as 'authorization: Bearer KEY'"
-        )
+        super().__init__("a valid API key is needed: metadata 'authorization: Bearer KEY'")
 
 
 class PermissionDeniedError(AttendantError):

@@ -70,7 +70,8 @@ def is_loopback(target: str) -> bool:
     if found and scheme in ("unix", "unix-abstract"):
         return True
     if found and scheme in ("dns", "ipv4", "ipv6"):
-        target = rest.rpartition("/")[2]
+        # What a name server of the target's own says of localhost is not known.
+        target = rest.removeprefix("///")
     if "," in target:
         return False
     host = target.rpartition(":")[0] if target.count(":") == 1 or "]:" in target else target

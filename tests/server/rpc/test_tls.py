@@ -71,7 +71,7 @@ async def test_old_versions_of_tls_are_refused(authority: Authority, pair: Pair)
 
     async with empty_server(**tls_options(pair)) as app:
         assert await version(ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
-        with pytest.raises(OSError, match="(?i)protocol version"):
+        with pytest.raises(OSError):  # noqa: PT011 - of several kinds, none with words
             await version(ssl.TLSVersion.TLSv1_1)
 
 
