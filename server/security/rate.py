@@ -87,7 +87,9 @@ class Quotas:
             return
         most = usage.limits.max_concurrent
         if most and usage.num_running >= most:
-            raise LimitExceededError(f"key {name} may have at most {most} calls running", BUSY_RETRY_S)
+            raise LimitExceededError(
+                f"key {name} may have at most {most} calls running", BUSY_RETRY_S
+            )
         usage.num_running += 1
         try:
             yield

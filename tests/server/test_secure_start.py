@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +15,9 @@ from server.__main__ import main
 from server.config import ServerConfig, parse_config
 from server.errors import ConfigError
 from tests.certificates import DAMAGES, Authority, Pair
+from tests.server.rpc.secure import KeyFile
+
+BUNDLED = Path(__file__).resolve().parents[2] / "models"
 
 
 def start(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str]:
@@ -62,3 +69,55 @@ def test_a_switch_is_a_flag_and_a_word_in_the_environment() -> None:
 def test_a_permission_that_does_not_exist_is_named(value: str) -> None:
     with pytest.raises(ConfigError, match=f"without_keys is '{value}': it must be of translate"):
         ServerConfig(without_keys=value)
+
+
+def test_the_command_talks_to_the_server_with_tls_and_a_key_and_strangers_fill_no_log(
+    tmp_path: Path,
+) -> None:
+    authority, keys = Authority(tmp_path), KeyFile(tmp_path / "keys.toml")
+    pair, key = authority.issue("server"), keys.add("web")
+    flags = [*pair.flags(), "--api-keys", str(keys.path), "--drain-delay-s", "0", "--port", "0"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "server", "--models", str(BUNDLED), *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    target = server.stdout.readline().split()[-1]
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", int(target.rpartition(":")[2]))) as stranger:
+            stranger.sendall(b"this is no handshake\r\n" * 10)
+            stranger.recv(1000)
+    good = run_attendant(target, "--ca", str(authority.file), key=key)
+    bad = run_attendant(target, "--ca", str(authority.file), key=key + "x")
+    running = Path(f"/proc/{server.pid}/cmdline").read_bytes()
+    server.terminate()
+    _, log = server.communicate(timeout=60)
+    assert (good.returncode, good.stdout) == (0, "Zwei Hunde spielen.\n"), good.stderr
+    assert bad.returncode == 1
+    assert "UNAUTHENTICATED: a valid API key is needed" in bad.stderr
+    assert server.returncode == 0
+    assert [line for line in log.splitlines() if " INFO " not in line] == []
+    assert key not in log + bad.stderr + running.decode()
+
+
+def run_attendant(target: str, *options: str, key: str) -> subprocess.CompletedProcess[str]:
+    arguments = [
+        "--target",
+        target,
+        "--from",
+        "en",
+        "--to",
+        "de",
+        *options,
+        "Two dogs are playing.",
+    ]
+    return subprocess.run(
+        [sys.executable, "-m", "attendant", "translate", *arguments],
+        env={**os.environ, "ATTENDANT_API_KEY": key},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

@@ -177,4 +177,6 @@ async def test_the_defaults_are_those_of_the_page() -> None:
         *("min_ping_interval_s", "max_texts", "max_text_characters", "max_request_tokens"),
         "max_waiting",
     ):
-        assert f"| `{name}` | {getattr(config, name):,g} |" in page, name
+        value = getattr(config, name)
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:g}"
+        assert f"| `{name}` | {shown} |" in page, name
