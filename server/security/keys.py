@@ -24,7 +24,7 @@ KEY_PREFIX = "att_"
 KEY_BYTES = 32
 MAX_FILE_BYTES = 1 << 20
 MAX_HASHES = 1000
-"""Every call is compared with each, 0.2 µs a piece."""
+"""A call is compared with each, which takes it about 40 µs where there are so many."""
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """No colon: a name is never taken for an address."""
 HASH = re.compile(r"[0-9a-f]{64}")
