@@ -2,9 +2,13 @@
 
     AttendantError
     ├── ConfigError            a server option is wrong                     (start only)
+    │   └── CredentialsError   a certificate or keys cannot be used         (start only)
     ├── PackageError           a model package cannot be trusted or read
     ├── InvalidRequestError    a field of a request is wrong
+    ├── UnauthenticatedError   no key, or none that is known
+    ├── PermissionDeniedError  the key may not do this
     ├── NotFoundError          no such model, language or direction
+    ├── LimitExceededError     a limit of the caller's own key
     ├── QueueFullError         no room to wait
     ├── MemoryBudgetError      no room for another model
     ├── DeadlineError          the caller's time is over, or too short for the work
@@ -25,6 +29,12 @@ class ConfigError(AttendantError):
     """A server option is wrong; the message names it and its value."""
 
 
+class CredentialsError(ConfigError):
+    """Certificates or keys cannot be used, or plain text was not asked for; the message names the
+    file or the option, never what is in it.
+    """
+
+
 class PackageError(AttendantError):
     """A model package is refused; the message names the file or the figure."""
 
@@ -37,6 +47,17 @@ class InvalidRequestError(AttendantError):
         self.field = field
 
 
+class UnauthenticatedError(AttendantError):
+    """No key that is known came with the call; the text is always the same."""
+
+    def __init__(self) -> None:
+        super().__init__("a valid API key is needed: metadata 'authorization: Bearer KEY'")
+
+
+class PermissionDeniedError(AttendantError):
+    """The caller is known, and may not do this."""
+
+
 class NotFoundError(AttendantError):
     """Something asked for by name does not exist; the message names what does."""
 
@@ -47,6 +68,14 @@ class QueueFullError(AttendantError):
 
 class MemoryBudgetError(AttendantError):
     """Another model does not fit into the memory that models may hold."""
+
+
+class LimitExceededError(AttendantError):
+    """The caller has used up what its key grants for now."""
+
+    def __init__(self, limit: str, retry_after_s: float) -> None:
+        super().__init__(f"{limit}; try again in {retry_after_s:.2g} s")
+        self.retry_after_s = retry_after_s
 
 
 class DeadlineError(AttendantError):

@@ -24,6 +24,7 @@ from server.loaded_model import LoadedModel
 from server.metrics import Metrics
 from server.repository import ModelRepository
 from server.request import TranslationRequest
+from server.security.rate import Quotas
 from server.text.sentences import Document
 from server.translation import (
     EMPTY_TRANSLATION,
@@ -78,16 +79,23 @@ class _Plan:
 class Translator:
     """Checks a request, tokenises, decodes and puts the text back together."""
 
-    def __init__(self, models: ModelRepository, config: ServerConfig, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        models: ModelRepository,
+        config: ServerConfig,
+        metrics: Metrics,
+        quotas: Quotas | None = None,
+    ) -> None:
         self._models = models
         self._config = config
         self._metrics = metrics
+        self._quotas = quotas or Quotas()
 
     async def translate(self, request: TranslationRequest) -> TranslationResult:
         """Translates every text of `request`.
 
-        Raises InvalidRequestError, NotFoundError, QueueFullError, DeadlineError or
-        UnavailableError. Cancelling it frees what it holds.
+        Raises InvalidRequestError, NotFoundError, LimitExceededError, QueueFullError,
+        DeadlineError or UnavailableError. Cancelling it frees what it holds.
         """
         deadline = _deadline(request)
         self._check_texts(request)
@@ -141,6 +149,7 @@ class Translator:
         self, request: TranslationRequest, model: LoadedModel, deadline: float, is_streamed: bool
     ) -> _Plan:
         model.check_direction(request.source_language, request.target_language)
+        self._charge(request)
         return await _off_the_loop_if_long(
             request, self._read, request, model, deadline, is_streamed
         )
@@ -187,6 +196,11 @@ class Translator:
             _check_characters(request.text_field.format(i), text, most)
         for i, prefix in enumerate(prefixes):
             _check_characters(request.prefix_field.format(i), prefix, max_characters)
+
+    def _charge(self, request: TranslationRequest) -> None:
+        """Before tokens are made of the texts, which is work."""
+        count = sum(map(len, request.texts)) + sum(map(len, request.target_prefixes))
+        self._quotas.charge_characters(request.caller, count)
 
     def _check_total(self, num_tokens: int) -> None:
         most = self._config.max_request_tokens

@@ -21,25 +21,28 @@ from server.errors import ConfigError
 from server.loaded_model import load_model
 from server.metrics import Metrics
 from server.repository import ModelRepository
+from server.rpc.access import Access, AccessInterceptor
 from server.rpc.drain import Drain
 from server.rpc.interceptors import StatusInterceptor
 from server.rpc.translation import SERVICE_NAME, TranslationService, make_handler
+from server.rpc.transport import connection_arguments, listen, refresh_all, tls_of
+from server.security.exposure import check_exposure
 from server.translator import Translator
 
 logger = logging.getLogger(__name__)
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-SERVER_OPTIONS = (
-    # Else a second server on a taken port would silently share it.
-    ("grpc.so_reuseport", 0),
+SERVER_OPTIONS = [
     # Else gRPC itself, above 1,000 calls not yet handed over, cancels newcomers at random; our own
     # queue is the bound, and says so.
     ("grpc.server.max_pending_requests", 20_000),
     ("grpc.server.max_pending_requests_hard_limit", 30_000),
-)
+]
 WATCH_INTERVAL_S = 0.25
 """How often health looks at the engines."""
+RELOAD_INTERVAL_S = 2.0
+"""How often certificates and keys are looked at for a change."""
 FLUSH_S = 1.0
 """How long finished answers may take to leave the process at shutdown."""
 
@@ -48,7 +51,13 @@ class App:
     """One server process: gRPC, health, reflection, metrics, models."""
 
     def __init__(self, config: ServerConfig) -> None:
+        """Raises CredentialsError for certificates or keys that cannot be used, or for plain text
+        that was not asked for.
+        """
+        check_exposure(config)
         self.config = config
+        self._tls = tls_of(config)
+        self._access = Access(config)
         self.metrics = Metrics()
         self.models = ModelRepository(
             config.models,
@@ -58,16 +67,22 @@ class App:
         self._drain = Drain()
         self._health = health.aio.HealthServicer()
         self._server = self._make_server()
+        self._probes = grpc.aio.server(options=connection_arguments(config))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probes)
         self._watch: asyncio.Task[None] | None = None
+        self._reload: asyncio.Task[None] | None = None
         self.port = 0
         """Where it listens, known after `start`."""
 
     def _make_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(
-            interceptors=[StatusInterceptor(SERVICE_NAME, self.metrics, self._drain)],
-            options=SERVER_OPTIONS,
+            interceptors=[
+                AccessInterceptor(self._access, self.metrics),
+                StatusInterceptor(SERVICE_NAME, self.metrics, self._drain, self._access.quotas),
+            ],
+            options=SERVER_OPTIONS + connection_arguments(self.config),
         )
-        translator = Translator(self.models, self.config, self.metrics)
+        translator = Translator(self.models, self.config, self.metrics, self._access.quotas)
         server.add_generic_rpc_handlers((make_handler(TranslationService(translator)),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -80,24 +95,40 @@ class App:
         Raises ConfigError if a port is taken, PackageError if a package is refused.
         """
         await self._set_health(NOT_SERVING)
-        address = f"{self.config.host}:{self.config.port}"
-        try:
-            self.port = self._server.add_insecure_port(address)
-            if self.config.metrics_port:
-                start_http_server(self.config.metrics_port, self.config.host, self.metrics.registry)
-        except (RuntimeError, OSError) as error:
-            taken = (
-                address
-                if isinstance(error, RuntimeError)
-                else f"{self.config.host}:{self.config.metrics_port}"
-            )
-            raise ConfigError(
-                f"cannot listen on {taken}: the address is taken or not this machine's"
-            ) from error
+        self._listen()
         await self._server.start()
+        await self._probes.start()
+        self._reload = asyncio.create_task(self._watch_files())
         await self.models.start(self.config.models_at_start)
         await self._set_health(SERVING)
         self._watch = asyncio.create_task(self._watch_models())
+
+    def _listen(self) -> None:
+        config = self.config
+        address = f"{config.host}:{config.port}"
+        try:
+            self.port = listen(self._server, address, self._tls)
+            if config.health_port:
+                address = f"{config.host}:{config.health_port}"
+                listen(self._probes, address)
+            if config.metrics_port:
+                address = f"{config.metrics_host}:{config.metrics_port}"
+                start_http_server(config.metrics_port, config.metrics_host, self.metrics.registry)
+        except (RuntimeError, OSError) as error:
+            raise ConfigError(
+                f"cannot listen on {address}: the address is taken or not this machine's"
+            ) from error
+
+    async def _watch_files(self) -> None:
+        """Reads certificates and keys again when they change."""
+        refreshes = []
+        if self._tls is not None:
+            refreshes.append(self._tls.watched.refresh)
+        if self._access.keys is not None:
+            refreshes.append(self._access.keys.refresh)
+        while refreshes:
+            await asyncio.sleep(RELOAD_INTERVAL_S)
+            await asyncio.to_thread(refresh_all, refreshes)
 
     async def _watch_models(self) -> None:
         """Turns health off while an engine is dead or stuck, and on again when it moves; starts
@@ -131,7 +162,10 @@ class App:
             await asyncio.sleep(self.config.drain_delay_s)
         if not await self._drain.finish(self.config.drain_timeout_s):
             logger.error("calls still ran after %s s and are cut off", self.config.drain_timeout_s)
+        if self._reload is not None:
+            self._reload.cancel()
         await self._server.stop(FLUSH_S)
+        await self._probes.stop(None)
         await self.models.close()
 
 

@@ -1,44 +1,22 @@
-"""What surrounds every call of our own services: exceptions become status codes by one table, and
-calls are counted.
+"""What surrounds every call of our own services: exceptions become status codes, and calls are
+counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
 import grpc
 
-from server.errors import (
-    AttendantError,
-    DeadlineError,
-    InvalidRequestError,
-    MemoryBudgetError,
-    NotFoundError,
-    PackageError,
-    QueueFullError,
-    UnavailableError,
-)
 from server.metrics import Metrics
+from server.rpc.caller import caller_name
 from server.rpc.drain import Drain
-
-logger = logging.getLogger(__name__)
-
-STATUS_CODES: dict[type[AttendantError], grpc.StatusCode] = {
-    InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
-    NotFoundError: grpc.StatusCode.NOT_FOUND,
-    QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    MemoryBudgetError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    PackageError: grpc.StatusCode.FAILED_PRECONDITION,
-    DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
-    UnavailableError: grpc.StatusCode.UNAVAILABLE,
-}
-
-INTERNAL_MESSAGE = "internal error; the server's log has the details"
+from server.rpc.status import refuse, trailing_metadata
+from server.security.rate import Quotas
 
 Context = grpc.aio.ServicerContext[Any, Any]
 UnaryHandler = Callable[[Any, Context], Awaitable[Any]]
@@ -49,10 +27,11 @@ MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 class StatusInterceptor(grpc.aio.ServerInterceptor):
     """Maps errors, measures latency and counts outcomes of the methods of `service`."""
 
-    def __init__(self, service: str, metrics: Metrics, drain: Drain) -> None:
+    def __init__(self, service: str, metrics: Metrics, drain: Drain, quotas: Quotas) -> None:
         self._prefix = f"/{service}/"
         self._metrics = metrics
         self._drain = drain
+        self._quotas = quotas
 
     async def intercept_service(
         self,
@@ -99,15 +78,14 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         """A call in flight: counted, timed, its exceptions turned into a status."""
         started = time.monotonic()
         try:
-            with self._drain.admit():
+            context.set_trailing_metadata(trailing_metadata())
+            with self._drain.admit(), self._quotas.running(caller_name.get()):
                 yield
         except (asyncio.CancelledError, GeneratorExit):
             self._metrics.requests.labels("", grpc.StatusCode.CANCELLED.name).inc()
             raise
         except Exception as error:
-            code, message = _status(error)
-            self._metrics.requests.labels("", code.name).inc()
-            await _abort(context, code, message)
+            await refuse(context, error, self._metrics)
         model = _model_label(outcome.response)
         self._metrics.requests.labels(model, grpc.StatusCode.OK.name).inc()
         self._metrics.latency.labels(model).observe(time.monotonic() - started)
@@ -118,25 +96,6 @@ class _Outcome:
 
     def __init__(self) -> None:
         self.response: Any = None
-
-
-async def _abort(context: Context, code: grpc.StatusCode, message: str) -> None:
-    """Ends the call with a status; quietly where the caller has gone meanwhile, as at a deadline
-    that both sides notice at once.
-    """
-    try:
-        await context.abort(code, message)
-    except grpc.aio.AbortError:
-        raise
-    except Exception as error:  # gRPC's own, of a kind that it does not export
-        raise asyncio.CancelledError from error
-
-
-def _status(error: Exception) -> tuple[grpc.StatusCode, str]:
-    if isinstance(error, AttendantError):
-        return STATUS_CODES[type(error)], str(error)
-    logger.error("a call failed", exc_info=error)
-    return grpc.StatusCode.INTERNAL, INTERNAL_MESSAGE
 
 
 def _model_label(response: Any) -> str:

@@ -11,6 +11,7 @@ from attendant_protos.v1 import translation_pb2 as pb
 from google.protobuf.message import DecodeError
 
 from server.errors import InvalidRequestError
+from server.rpc.caller import caller_name
 from server.rpc.messages import read_request, read_stream_request, response, stream_response
 from server.translator import Translator
 
@@ -46,9 +47,11 @@ class TranslationService:
 
 
 def caller_of(peer: str) -> str:
-    """Whom a call is counted to, of a peer such as ipv4:127.0.0.1:50051: its address without the
-    port.
+    """Whom a call is counted to: the name of its key or, where there are no keys, the address of a
+    peer such as ipv4:127.0.0.1:50051, without the port.
     """
+    if name := caller_name.get():
+        return name
     return peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
 
 

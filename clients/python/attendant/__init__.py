@@ -13,9 +13,12 @@ from attendant.errors import (
     InvalidRequestError,
     NotFoundError,
     OverloadedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
     UnavailableError,
 )
 from attendant.options import EarlyStopping, Options, Priority, Sampling
+from attendant.security import TLS
 from attendant.translation import (
     Alignment,
     FinishReason,
@@ -29,6 +32,7 @@ from attendant.translation import (
 __version__ = version("attendant")
 
 __all__ = [
+    "TLS",
     "Alignment",
     "AsyncClient",
     "AttendantError",
@@ -44,12 +48,14 @@ __all__ = [
     "NotFoundError",
     "Options",
     "OverloadedError",
+    "PermissionDeniedError",
     "Priority",
     "Sampling",
     "Token",
     "TokenLink",
     "Translation",
     "TranslationPart",
+    "UnauthenticatedError",
     "UnavailableError",
     "__version__",
 ]
