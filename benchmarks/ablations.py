@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from training.checkpoint import load_model
-from training.config import config_from_dict
 from training.corpus import load_corpus
 from training.evaluate import score
+from training.recipe import config_from_dict
 from training.run import run
 from training.teacher import translate_all
 from training.tokenizer import Tokenizer

@@ -14,7 +14,8 @@ from pathlib import Path
 from training import commands, report
 from training.aligned import CorpusError
 from training.checkpoint import CheckpointError
-from training.config import ConfigError, load_config
+from training.config import ConfigError
+from training.recipe import load_config
 from training.run import run
 
 COMMANDS = {

@@ -20,8 +20,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from training.config import Config, ConfigError, config_from_dict
+from training.config import Config, ConfigError
 from training.model import Transformer
+from training.recipe import config_from_dict
 
 FORMAT = "attendant-checkpoint-1"
 

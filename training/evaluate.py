@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
@@ -45,20 +46,31 @@ def score(hypotheses: list[str], references: list[str]) -> Scores:
     )
 
 
-def translate_ids(
-    model: Transformer, sources: list[list[int]], advance: Callable[[int], object] = lambda _n: None
+def in_batches(
+    search: Callable[[list[list[int]]], list[list[int]]],
+    sources: list[list[int]],
+    advance: Callable[[int], object] = lambda _count: None,
 ) -> list[list[int]]:
-    """Greedy translations of `sources`, batched by length; `advance` is told how many sentences
-    each batch held.
+    """What `search` finds for each of `sources`, batched by length; `advance` is told how many
+    sentences each batch held.
     """
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     results: list[list[int]] = [[] for _ in sources]
     for start in range(0, len(order), EVALUATION_BATCH):
         chunk = order[start : start + EVALUATION_BATCH]
-        for i, ids in zip(chunk, greedy_search(model, [sources[i] for i in chunk]), strict=True):
+        for i, ids in zip(chunk, search([sources[i] for i in chunk]), strict=True):
             results[i] = ids
         advance(len(chunk))
     return results
+
+
+def translate_ids(
+    model: Transformer,
+    sources: list[list[int]],
+    advance: Callable[[int], object] = lambda _count: None,
+) -> list[list[int]]:
+    """Greedy translations of `sources`; see `in_batches`."""
+    return in_batches(functools.partial(greedy_search, model), sources, advance)
 
 
 def score_examples(model: Transformer, tokenizer: Tokenizer, examples: list[Example]) -> Scores:

@@ -7,6 +7,7 @@ so that a run which is continued meets the same examples.
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -46,29 +47,36 @@ class ExampleSource:
         self._data = data
         self._max_tokens = min(data.max_tokens, max_length)
         self._sampler = tokenizer.sampler(data.sampling_alpha)
-        self._best = [self._cut(text) for text in texts]
-        all_examples = list(self._make(self._best, seed=0))
-        self.examples = self._keep_short(all_examples)
+        lengths = [example.length for example in self._make(self._best_cuts(), seed=0)]
+        self.num_examples = sum(length <= self._max_tokens for length in lengths)
         """With every text cut in its most probable way."""
-        if not self.examples:
+        self.num_too_long = len(lengths) - self.num_examples
+        if not self.num_examples:
             names = ", ".join(text.name for text in texts)
             goals = ", ".join(data.directions + data.denoise)
             raise CorpusError(
                 f"{names}: no example in {goals} has at most {self._max_tokens} tokens"
             )
-        self.num_too_long = len(all_examples) - len(self.examples)
+
+    @functools.cached_property
+    def examples(self) -> list[Example]:
+        """All of them, with every text cut in its most probable way."""
+        return self._keep_short(self._make(self._best_cuts(), seed=0))
 
     def epoch(self, seed: int) -> list[Example]:
         """The examples of one epoch; without sampling or corruption, the same ones each time."""
-        if self._data.sampling_alpha == 0:
-            is_constant = not self._data.denoise
-            return self.examples if is_constant else self._keep_short(self._make(self._best, seed))
+        if self._data.sampling_alpha == 0 and not self._data.denoise:
+            return self.examples
         draws = random.Random(seed)
-        cuts = [self._sample(text, draws) for text in self._texts]
+        is_sampled = self._data.sampling_alpha > 0
+        cuts = [self._sample(t, draws) for t in self._texts] if is_sampled else self._best_cuts()
         return self._keep_short(self._make(cuts, seed))
 
-    def _cut(self, text: AlignedText) -> Cut:
-        return {lang: self._tokenizer.encode(side) for lang, side in text.sides.items()}
+    def _best_cuts(self) -> list[Cut]:
+        return [
+            {lang: self._tokenizer.encode(side) for lang, side in text.sides.items()}
+            for text in self._texts
+        ]
 
     def _sample(self, text: AlignedText, draws: random.Random) -> Cut:
         return {

@@ -65,9 +65,7 @@ class LearnedPositionalEncoding(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Word embedding times sqrt(D), plus positional encoding, then dropout (sections 3.4, 3.5,
-    5.4).
-    """
+    """Word embedding times sqrt(D), plus positions, then dropout (sections 3.4, 3.5, 5.4)."""
 
     def __init__(self, config: ModelConfig, words: nn.Embedding) -> None:
         super().__init__()
@@ -121,9 +119,7 @@ class MultiHeadAttention(nn.Module):
         return self.split_heads(self.w_k(memory)), self.split_heads(self.w_v(memory))
 
     def attend(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-        """Queries of `x` (B, T, D) over `key`, `value` (B, H, S, K) under `mask`; float (B, T,
-        D).
-        """
+        """Queries of `x` (B, T, D) over `key`, `value` (B, H, S, K) under `mask`; (B, T, D)."""
         query = self.split_heads(self.w_q(x))  # (B, H, T, K)
         heads = scaled_dot_product_attention(query, key, value, mask, self.dropout)  # (B, H, T, K)
         concatenated = heads.transpose(1, 2).flatten(2)  # (B, T, D)
@@ -212,9 +208,7 @@ class LayerCache:
 
 
 class DecoderLayer(nn.Module):
-    """Masked self-attention, cross-attention, feed-forward, each inside Add & Norm (section
-    3.1).
-    """
+    """Masked self-attention, cross-attention, feed-forward, each in Add & Norm (section 3.1)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -241,8 +235,7 @@ class DecoderLayer(nn.Module):
         attended = self.self_attention.attend(y, key, value, target_mask)
         x = self.self_attention_norm.after(x, attended)
 
-        # Encoder-decoder attention: queries from the decoder, keys and values from the encoder's
-        # output.
+        # Encoder-decoder attention: queries from here, keys and values from the encoder's output.
         y = self.cross_attention_norm.before(x)
         attended = self.cross_attention.attend(y, cache.cross_key, cache.cross_value, source_mask)
         x = self.cross_attention_norm.after(x, attended)
@@ -291,9 +284,7 @@ class Transformer(nn.Module):
                     nn.init.zeros_(parameter)
 
     def encode(self, source: Tensor, source_mask: Tensor) -> Tensor:
-        """Memory of `source` int64 (B, S) under `source_mask` bool (B, 1, 1, S); float (B, S,
-        D).
-        """
+        """Memory (B, S, D) of `source` int64 (B, S) under `source_mask` bool (B, 1, 1, S)."""
         x = self.embedding(source, torch.arange(source.size(1), device=source.device))
         for layer in self.encoder_layers:
             x = layer(x, source_mask)

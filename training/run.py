@@ -106,7 +106,7 @@ def _announce(train: ExampleSource, model: Transformer, counts: dict[str, dict[s
             print(f"{name}: dropped {describe(reasons)}", file=sys.stderr)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     size = f"{num_parameters / 1e6:.1f} M parameters, V = {model.config.vocabulary_size:,}"
-    print(f"{len(train.examples):,} examples, {size}")
+    print(f"{train.num_examples:,} examples, {size}")
     if train.num_too_long:
         print(f"dropped {train.num_too_long:,} examples over the limit of tokens", file=sys.stderr)
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from training.beam import beam_search
 from training.checkpoint import CheckpointError, write_atomically
+from training.evaluate import in_batches
 from training.model import Transformer
 from training.tokenizer import Tokenizer
-
-BATCH_SENTENCES = 64
 
 
 def translate_all(
@@ -24,18 +23,13 @@ def translate_all(
     beam_size: int,
     advance: Callable[[int], object] = lambda _count: None,
 ) -> list[str]:
-    """The best translation of each of `texts`, by beam search, batched by length."""
-    sources = [tokenizer.encode_source(text, target_language) for text in texts]
+    """The best translation of each of `texts`, by beam search; a text over the model's limit of
+    tokens is read as far as that.
+    """
     limit = models[0].config.max_length
-    order = sorted(range(len(texts)), key=lambda i: len(sources[i]))
-    results = [""] * len(texts)
-    for start in range(0, len(order), BATCH_SENTENCES):
-        chunk = order[start : start + BATCH_SENTENCES]
-        found = beam_search(models, [sources[i][:limit] for i in chunk], beam_size)
-        for i, ids in zip(chunk, found, strict=True):
-            results[i] = tokenizer.decode(ids)
-        advance(len(chunk))
-    return results
+    sources = [tokenizer.encode_source(text, target_language)[:limit] for text in texts]
+    found = in_batches(lambda batch: beam_search(models, batch, beam_size), sources, advance)
+    return [tokenizer.decode(ids) for ids in found]
 
 
 def write_tsv(path: Path, sources: Sequence[str], translations: Sequence[str]) -> None:

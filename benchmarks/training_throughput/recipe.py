@@ -7,9 +7,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from training.config import Config, DataConfig, ModelConfig, TrainConfig, config_from_dict
+from training.config import Config, DataConfig, ModelConfig, TrainConfig
 from training.corpus import load_corpus
 from training.examples import Example, ExampleSource
+from training.recipe import config_from_dict
 from training.tokenizer import Tokenizer, train_tokenizer
 
 Cut = Callable[[list[Example], int, int], list[list[Example]]]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import training
-from training.config import ConfigError, DataConfig, ModelConfig, TrainConfig, load_config
+from training.config import ConfigError, DataConfig, ModelConfig, TrainConfig
+from training.recipe import load_config
 
 RECIPES = sorted(Path(training.__file__).parent.glob("configs/*.yaml"))
 DATA = {"corpora": ("numbers",), "validation": "numbers"}
@@ -118,6 +119,7 @@ def test_an_unknown_key_suggests_the_nearest(recipe: Path, wrong: str, right: st
             "data.languages=[en, en]",
             "data.languages is ('en', 'en'): it must be each language once",
         ),
+        ("data.languages=[en, zh-TW]", "data.languages is 'zh-TW': it must be letters, digits"),
         ("data.directions=[en-fr]", "data.directions is 'en-fr': it must be `all` or one of en-de"),
         ("data.directions=[en-de*0]", "data.directions is 'en-de*0'"),
         ("data.denoise=[fr]", "data.denoise is 'fr': it must be `all` or one of en, de"),

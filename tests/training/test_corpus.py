@@ -5,20 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.training.tiny import data_config as data
+from tests.training.tiny import write
 from training.aligned import CorpusError
-from training.config import DataConfig
 from training.corpus import load_corpus, read_lines
 
 CONTENT = gzip.compress(b"A dog.\nA cat.\n")
-
-
-def data(**fields: object) -> DataConfig:
-    return DataConfig(**{"corpora": ("numbers",), "validation": "numbers", **fields})
-
-
-def write(path: Path, content: str | bytes) -> Path:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
 
 
 def refused(name: str, **fields: object) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.tiny import make_tokenizer, pairs
+from tests.training.tiny import data_config, make_tokenizer, pairs
 from training.aligned import AlignedText, CorpusError
-from training.config import BOS_ID, EOS_ID, UNK_ID, DataConfig
+from training.config import BOS_ID, EOS_ID, UNK_ID
 from training.examples import Example, ExampleSource
 from training.tokenizer import Tokenizer, language_tag
 
@@ -20,7 +20,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 def source(
     tokenizer: Tokenizer, *texts: AlignedText, max_length: int = 64, **fields: object
 ) -> ExampleSource:
-    data = DataConfig(**{"corpora": ("x",), "validation": "x", **fields})
+    data = data_config(**fields)
     return ExampleSource(texts, tokenizer, data, max_length)
 
 

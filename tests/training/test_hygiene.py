@@ -2,15 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.training.tiny import data_config as data
 from training.aligned import AlignedText, CorpusError
-from training.config import DataConfig
 from training.hygiene import clean, describe
 
 GOOD = ("A dog runs.", "Ein Hund rennt.")
-
-
-def data(**fields: object) -> DataConfig:
-    return DataConfig(**{"corpora": ("x",), "validation": "x", **fields})
 
 
 def cleaned(

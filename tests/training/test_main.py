@@ -11,7 +11,7 @@ from tests.training.tiny import SENTENCES, write_tsv
 from training import __main__ as command
 from training import run as run_module
 from training.checkpoint import load_model
-from training.config import load_config
+from training.recipe import load_config
 from training.search import greedy_search
 from training.tokenizer import Tokenizer
 

@@ -9,22 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.training.tiny import data_config as data
+from tests.training.tiny import write
 from training.aligned import CorpusError
-from training.config import DataConfig
 from training.corpus import load_corpus, read_lines
 from training.multi30k import MULTI30K_SHA256, multi30k_file
 
 NAME = "val.en.gz"
 CONTENT = gzip.compress(b"A dog.\nA cat.\n")
-
-
-def data(**fields: object) -> DataConfig:
-    return DataConfig(**{"corpora": ("numbers",), "validation": "numbers", **fields})
-
-
-def write(path: Path, content: str | bytes) -> Path:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
 
 
 @pytest.fixture

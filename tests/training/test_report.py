@@ -13,8 +13,8 @@ import yaml
 from tests.training.tiny import SENTENCES
 from training import __main__ as command
 from training.report import main, write_report
-from training.report_page import compact, duration, script_json
-from training.report_samples import Span, differences
+from training.report.page import compact, duration, script_json
+from training.report.samples import Span, differences
 
 EVIL = "<script>alert(1)</script>"
 SECTIONS = ("curves", "samples", "text", "attention", "recipe")
@@ -145,7 +145,7 @@ def test_every_head_is_drawn_and_its_rows_add_up(run: Path) -> None:
 def test_maps_that_would_make_the_page_too_large_are_left_out(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.report_samples.MAX_WEIGHTS", 50)
+    monkeypatch.setattr("training.report.samples.MAX_WEIGHTS", 50)
     page = report_on(run, ("a dog runs", "en-de"))
     assert payload(page)["attention"] == []
     assert "“a dog runs” would make this page too large" in text_of(page)

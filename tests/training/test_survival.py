@@ -17,7 +17,8 @@ from tests.training.tiny import write_tsv
 from training.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
-NUM_STEPS = 60
+NUM_STEPS = 160
+"""Enough for the run to be still at work when it is killed the last time."""
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,6 @@ class FixedExamples(ExampleSource):
 
     def __init__(self, examples: list[Example]) -> None:
         self.examples = examples
-        self.num_too_long = 0
 
     def epoch(self, seed: int) -> list[Example]:
         """The examples."""
@@ -101,6 +100,17 @@ class FixedExamples(ExampleSource):
 def pairs() -> AlignedText:
     """SENTENCES as a corpus."""
     return AlignedText("pairs", {"en": [s for s, _ in SENTENCES], "de": [t for _, t in SENTENCES]})
+
+
+def data_config(**fields: object) -> DataConfig:
+    """Where text comes from, of no matter where, with `fields` laid over it."""
+    return DataConfig(**{"corpora": ("numbers",), "validation": "numbers", **fields})  # type: ignore[arg-type]
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    """`path`, with that in it."""
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
 
 
 def write_tsv(path: Path) -> Path:

@@ -13,9 +13,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from training.report_run import Curves, Headline, Setting
-from training.report_samples import AttentionSample, Sample
-from training.report_text import Histogram, Share, Vocabulary
+from training.report.run import Curves, Headline, Setting
+from training.report.samples import AttentionSample, Sample
+from training.report.text import Histogram, Share, Vocabulary
 
 FOLDER = Path(__file__).parent
 SERIES_NAMES = {
@@ -85,15 +85,15 @@ def render(report: Report) -> str:
         "percent": percent,
         "prose": prose,
     }
-    return environment.get_template("report_page.html.j2").render(
+    return environment.get_template("page.html.j2").render(
         report=report,
         charts=CHARTS,
         series_names=SERIES_NAMES,
         sample_directions=list(dict.fromkeys(sample.direction for sample in report.samples)),
         log=_log_rows(report.curves),
         exp=math.exp,
-        style=_asset("report_page.css"),
-        scripts=[_asset("report_charts.js"), _asset("report_attention.js")],
+        style=_asset("page.css"),
+        scripts=[_asset("charts.js"), _asset("attention.js")],
         payload=script_json(payload(report)),
     )
 

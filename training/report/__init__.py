@@ -14,10 +14,10 @@ from pathlib import Path
 from training.aligned import AlignedText
 from training.checkpoint import CheckpointError, write_atomically
 from training.config import ConfigError
-from training.report_page import Report, TextFacts, render
-from training.report_run import ReportError, Run, curves, headline, read_run, recipe
-from training.report_samples import Request, Samples
-from training.report_text import (
+from training.report.page import Report, TextFacts, render
+from training.report.run import ReportError, Run, curves, headline, read_run, recipe
+from training.report.samples import Request, Samples
+from training.report.text import (
     direction_shares,
     language_lengths,
     load_texts,

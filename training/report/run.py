@@ -16,8 +16,9 @@ import torch
 
 from training import config as config_module
 from training.checkpoint import CheckpointError, load_model
-from training.config import Config, ModelConfig, load_config
+from training.config import Config, ModelConfig
 from training.model import Transformer
+from training.recipe import load_config
 from training.run_folder import RunFolder
 from training.tokenizer import Tokenizer
 
