@@ -24,11 +24,11 @@ OWN = [("grpc.use_local_subchannel_pool", 1)]
 
 @contextlib.asynccontextmanager
 async def empty_server(**options: Any) -> AsyncIterator[App]:
-    """A server that has nothing to load; all but translations works."""
+    """A server that loads nothing until it is asked to translate."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.rpc.app.find_packages", lambda _folder: [])
         patch.setattr("server.rpc.app.RELOAD_INTERVAL_S", 0.02)
-        async with running(ServerConfig(port=0, drain_delay_s=0.0, **options)) as app:
+        config = ServerConfig(port=0, drain_delay_s=0.0, load="none", **options)
+        async with running(config) as app:
             yield app
 
 

@@ -206,13 +206,13 @@ async def test_without_keys_everybody_may_what_the_option_says(
         add_method(app, LOAD)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
             stub = TranslationServiceStub(channel)
-            code, _ = await refusal(stub.Translate(request("Dogs.")))
+            code, _ = await refusal(stub.Translate(request("Dogs.", model="nobody")))
             if is_let_in:
                 assert await say(channel, LOAD) == b"done"
                 assert code is grpc.StatusCode.PERMISSION_DENIED
             else:
                 assert (await refusal(say(channel, LOAD)))[0] is grpc.StatusCode.PERMISSION_DENIED
-                assert code is grpc.StatusCode.UNAVAILABLE  # it has no models
+                assert code is grpc.StatusCode.NOT_FOUND  # let in, and there is no such model
 
 
 @pytest.mark.parametrize("key", [None, "web", "ops"])
