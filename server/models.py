@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from server.config import ServerConfig
 from server.engine.async_engine import AsyncEngine
+from server.engine.engine import StepStats
 from server.engine.remote import EngineProcess
 from server.engine.wire import HostSpec
 from server.errors import NotFoundError, PackageError, UnavailableError
 from server.metrics import Metrics
 from server.package import MANIFEST_FILE, TOKENIZER_FILE, ModelPackage, open_package
+from server.statistics import ModelStatistics
 from server.text.tokenizer import Tokenizer
 
 
@@ -23,6 +26,7 @@ class LoadedModel:
     variant: str
     tokenizer: Tokenizer
     engine: AsyncEngine
+    statistics: ModelStatistics
 
     @property
     def name(self) -> str:
@@ -125,7 +129,21 @@ def load_model(folder: Path, config: ServerConfig, metrics: Metrics) -> LoadedMo
         )
     )
     variant = process.wait_until_ready()
+    statistics = ModelStatistics()
     for worker in process.workers:
-        worker.on_step = metrics.engine(package.manifest.name, config.num_slots).observe
+        observe = metrics.engine(package.manifest.name, config.num_slots).observe
+        worker.on_step = _both(observe, statistics.observe_step)
     max_pending = config.workers * config.num_slots + config.max_waiting
-    return LoadedModel(package, variant, tokenizer, AsyncEngine(process.workers, max_pending))
+    engine = AsyncEngine(process.workers, max_pending)
+    return LoadedModel(package, variant, tokenizer, engine, statistics)
+
+
+Observer = Callable[[StepStats], None]
+
+
+def _both(first: Observer, second: Observer) -> Observer:
+    def observe(stats: StepStats) -> None:
+        first(stats)
+        second(stats)
+
+    return observe

@@ -19,6 +19,7 @@ from server.errors import InvalidRequestError
 from server.metrics import Metrics
 from server.models import LoadedModel, ModelRegistry
 from server.request import TranslationRequest
+from server.statistics import RequestClock
 from server.translation import EMPTY_TRANSLATION, Translation, Work, make_translation
 
 ALLOWED_CONTROLS = "\t\n\r"
@@ -68,20 +69,32 @@ class Translator:
         Raises InvalidRequestError, NotFoundError, QueueFullError, DeadlineError or
         UnavailableError. Cancelling it frees what it holds.
         """
+        started = time.monotonic()
         plan = self._plan(request, is_streamed=False)
-        jobs = [work.job for work in plan.work.values()]
-        completions = await plan.model.engine.generate(jobs)
-        translations = [EMPTY_TRANSLATION] * len(request.texts)
-        for (i, work), completion in zip(plan.work.items(), completions, strict=True):
-            translations[i] = make_translation(plan.model.tokenizer, work, completion)
-        return self._result(plan, translations)
+        with plan.model.statistics.request(started, len(request.texts)) as clock:
+            jobs = [work.job for work in plan.work.values()]
+            completions = await plan.model.engine.generate(jobs)
+            clock.decoded(max((c.waited_s for c in completions), default=0.0))
+            translations = [EMPTY_TRANSLATION] * len(request.texts)
+            for (i, work), completion in zip(plan.work.items(), completions, strict=True):
+                translations[i] = make_translation(plan.model.tokenizer, work, completion)
+            return self._result(plan, translations)
 
     async def stream(self, request: TranslationRequest) -> AsyncGenerator[str | TranslationResult]:
         """Translates the one text of `request`: text as it comes, the whole result last.
 
         Raises what `translate` raises.
         """
+        started = time.monotonic()
         plan = self._plan(request, is_streamed=True)
+        with plan.model.statistics.request(started, 1) as clock:
+            async with aclosing(self._parts(plan, clock)) as parts:
+                async for part in parts:
+                    yield part
+
+    async def _parts(
+        self, plan: _Plan, clock: RequestClock
+    ) -> AsyncGenerator[str | TranslationResult]:
         if not plan.work:
             yield self._result(plan, [EMPTY_TRANSLATION])
             return
@@ -91,6 +104,7 @@ class Translator:
         async with aclosing(plan.model.engine.stream(work.job)) as parts:
             async for part in parts:
                 if isinstance(part, Completion):
+                    clock.decoded(part.waited_s)
                     translation = make_translation(tokenizer, work, part)
                     if rest := translation.text[len(sent) :]:
                         yield rest

@@ -19,15 +19,19 @@ from server.config import ServerConfig
 from server.errors import ConfigError
 from server.metrics import Metrics
 from server.models import ModelRegistry, find_packages, load_model
+from server.rpc import translation
 from server.rpc.drain import Drain
-from server.rpc.interceptors import StatusInterceptor
-from server.rpc.translation import SERVICE_NAME, TranslationService, make_handler
+from server.rpc.inference_v2 import service as inference
+from server.rpc.inference_v2.catalogue import Catalogue
+from server.rpc.interceptors import Accounting, StatusInterceptor
 from server.translator import Translator
 
 logger = logging.getLogger(__name__)
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICES = (translation.SERVICE_NAME, inference.SERVICE_NAME)
+"""Our own."""
 SERVER_OPTIONS = (
     # Else a second server on a taken port would silently share it.
     ("grpc.so_reuseport", 0),
@@ -51,20 +55,29 @@ class App:
         self.registry = ModelRegistry()
         self._drain = Drain()
         self._health = health.aio.HealthServicer()
+        self._is_serving = False
         self._server = self._make_server()
         self._watch: asyncio.Task[None] | None = None
         self.port = 0
         """Where it listens, known after `start`."""
 
     def _make_server(self) -> grpc.aio.Server:
+        accounting = Accounting(self.metrics, self._drain)
+        counted = translation.COUNTED | inference.COUNTED
         server = grpc.aio.server(
-            interceptors=[StatusInterceptor(SERVICE_NAME, self.metrics, self._drain)],
+            interceptors=[StatusInterceptor(SERVICES, counted, accounting)],
             options=SERVER_OPTIONS,
         )
         translator = Translator(self.registry, self.config, self.metrics)
-        server.add_generic_rpc_handlers((make_handler(TranslationService(translator)),))
+        catalogue = Catalogue(
+            self.registry, self.config.stuck_after_s, is_serving=lambda: self._is_serving
+        )
+        native = translation.TranslationService(translator)
+        v2 = inference.InferenceService(translator, catalogue, self.config, accounting)
+        handlers = (translation.make_handler(native), inference.make_handler(v2))
+        server.add_generic_rpc_handlers(handlers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
 
@@ -109,7 +122,8 @@ class App:
             was_healthy = is_healthy
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for service in ("", SERVICE_NAME):
+        self._is_serving = status == SERVING
+        for service in ("", *SERVICES):
             await self._health.set(service, status)
 
     async def stop(self) -> None:
