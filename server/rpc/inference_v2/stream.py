@@ -47,7 +47,7 @@ class InferStream:
             await work
         finally:
             work.cancel()
-            await asyncio.wait({work})
+            await asyncio.gather(work, return_exceptions=True)
 
     async def _work(self, requests: AsyncIterator[Any]) -> None:
         """Starts each request as it comes, and waits for all of them."""
@@ -65,9 +65,10 @@ class InferStream:
         await reading
 
     async def _read(self, requests: AsyncIterator[Any], group: asyncio.TaskGroup) -> None:
+        await self._room.acquire()
         async for request in requests:
-            await self._room.acquire()
             group.create_task(self._answer(request))
+            await self._room.acquire()
 
     async def _answer(self, request: Any) -> None:
         """Answers one request; its error goes into an answer, and the stream goes on."""

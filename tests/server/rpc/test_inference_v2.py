@@ -14,6 +14,7 @@ import pytest_asyncio
 from attendant_protos.v1 import translation_pb2 as native
 from attendant_protos.v1.translation_pb2_grpc import TranslationServiceStub
 
+from server.engine.sequence import Priority
 from server.rpc.inference_stubs import inference_pb2 as pb
 from tests.server.rpc.calls import CAPTION, engine_of, gated, refusal, request, until
 from tests.server.rpc.conftest import BUNDLED, config_for
@@ -282,24 +283,13 @@ async def test_unsigned_numbers_are_numbers(server: InferenceServer) -> None:
 
 
 async def test_urgency_is_that_of_the_native_service(server: InferenceServer) -> None:
-    texts = {0: "A dog.", 1: "A cat.", 2: "A man.", 3: "A girl."}
+    levels = {0: Priority.STANDARD, 1: Priority.INTERACTIVE, 2: Priority.STANDARD, 3: Priority.BULK}
     with gated(server.app) as gate:
-        calls = [
-            asyncio.ensure_future(
-                server.stub.ModelInfer(infer_request(text, parameters={"priority": level}))
-            )
-            for level, text in texts.items()
-        ]
-        await until(lambda: server.num_pending == 4)
-        waiting = engine_of(server.app)._scheduler.waiting
-        gate.allow(1)
-        await asyncio.gather(*calls[:0])
         gate.open()
-        await asyncio.gather(*calls)
-    order = {job.priority for job in gate.ended}
-    assert len(gate.ended) == 4
-    assert len(order) == 3
-    assert not len(waiting)
+        for level, expected in levels.items():
+            await server.infer("A dog.", parameters={"priority": level})
+            await until(lambda level=level: len(gate.ended) == level + 1)
+            assert gate.ended[-1].priority is expected
 
 
 async def test_a_timeout_in_the_request_is_a_deadline(server: InferenceServer) -> None:

@@ -1,4 +1,4 @@
-"""Every check of a ModelInferRequest: the message names the field, its value and what is allowed."""
+"""Every check of a ModelInferRequest: the message names the field, its value and the limit."""
 
 from __future__ import annotations
 
