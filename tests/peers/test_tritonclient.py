@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHON = REPOSITORY / ".venv-tritonclient" / "bin" / "python"
 SESSION = Path(__file__).with_name("tritonclient_session.py")
+PAGE = (REPOSITORY / "docs" / "kserve.md").read_text()
 TEXTS = ["Two dogs are playing.", "", "A man is riding a bicycle. 🚲", "Ein Hündchen"]
 TIMEOUT_S = 90
 
@@ -42,18 +44,26 @@ async def report() -> Report:
     async with running(config_for(BUNDLED, num_slots=32)) as app:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
             ours = await native_answers(TranslationServiceStub(channel))
-        found = await run_session(f"127.0.0.1:{app.port}")
+        target = f"127.0.0.1:{app.port}"
+        found: Report = json.loads(await run(str(SESSION), target))
+        example = await run("-c", python_of(PAGE).replace("127.0.0.1:50051", target))
         (model,) = app.registry.all()
         await until(lambda: model.engine.num_pending == 0)
         num_in_flight = app._drain.num_in_flight
-    return {**found, "ours": ours, "num_in_flight": num_in_flight}
+    return {**found, "ours": ours, "num_in_flight": num_in_flight, "example": example}
 
 
-async def run_session(target: str) -> Report:
+def python_of(page: str) -> str:
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert isinstance(code, str)
+    return code
+
+
+async def run(*arguments: str) -> str:
+    """What the client's Python prints."""
     process = await asyncio.create_subprocess_exec(
         str(PYTHON),
-        str(SESSION),
-        target,
+        *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -63,8 +73,7 @@ async def run_session(target: str) -> Report:
         process.kill()
         raise
     assert process.returncode == 0, errors.decode()
-    found: Report = json.loads(output)
-    return found
+    return output.decode()
 
 
 async def native_answers(stub: TranslationServiceStub) -> dict[str, native.TranslateResponse]:
@@ -174,7 +183,7 @@ ERRORS = {
     "shared": ("INVALID_ARGUMENT", "text.parameters: there is no parameter 'shared_memory_byte"),
     "sequence": ("INVALID_ARGUMENT", "parameters: there is no parameter 'sequence_end'"),
     "timeout": ("DEADLINE_EXCEEDED", "the deadline passed, or was too close for this text"),
-    "client_timeout": ("DEADLINE_EXCEEDED", "Deadline Exceeded"),
+    "client_timeout": ("DEADLINE_EXCEEDED", ""),  # said by whichever side notices first
     "load": ("UNIMPLEMENTED", "model 'multi30k' is not loaded: the models of this server are "),
     "load_config": ("INVALID_ARGUMENT", "parameters: 'config' is set; a package is loaded as "),
     "load_files": ("INVALID_ARGUMENT", "parameters: 'config' is set; a package is loaded as "),
@@ -230,6 +239,10 @@ async def test_a_stream_that_is_cancelled_leaves_nothing(report: Report) -> None
     assert first["texts"] == greedy(report)[:1]
     assert [answer["error"][0] for answer in rest] == ["StatusCode.CANCELLED"]
     assert report["num_in_flight"] == 0
+
+
+async def test_the_example_of_the_page_prints_what_the_page_says(report: Report) -> None:
+    assert f"```\n{report['example']}```" in PAGE
 
 
 async def test_the_client_of_asyncio_works_too(report: Report) -> None:
