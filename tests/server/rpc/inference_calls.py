@@ -149,3 +149,15 @@ def unpacked(datatype: str, data: bytes) -> list[Any]:
 
 def texts_of(response: pb.ModelInferResponse) -> list[str]:
     return outputs_of(response)["translation"].values
+
+
+def requests_counted(server: InferenceServer, code: str, model: str = "multi30k") -> float:
+    labels = {"model": model, "code": code}
+    registry = server.app.metrics.registry
+    return registry.get_sample_value("attendant_requests_total", labels) or 0.0
+
+
+async def after(first: Any, answers: Any) -> AsyncIterator[pb.ModelStreamInferResponse]:
+    yield await first
+    async for answer in answers:
+        yield answer

@@ -1,15 +1,13 @@
-"""ModelStreamInfer over a real socket: many requests at once, text as it grows, errors that end
-nothing, and the end of the stream itself.
+"""ModelStreamInfer over a real socket: many requests at once, text as it grows, and errors that end
+nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 import pytest_asyncio
 
@@ -19,8 +17,10 @@ from tests.server.rpc.calls import CAPTION, engine_of, gated, until
 from tests.server.rpc.conftest import BUNDLED, config_for
 from tests.server.rpc.inference_calls import (
     InferenceServer,
+    after,
     infer_request,
     outputs_of,
+    requests_counted,
     serving_inference,
     texts_of,
 )
@@ -45,12 +45,6 @@ async def streamed(
     server: InferenceServer, requests: Iterable[pb.ModelInferRequest]
 ) -> list[pb.ModelStreamInferResponse]:
     return [answer async for answer in server.stub.ModelStreamInfer(iter(requests))]
-
-
-def sample(server: InferenceServer, code: str, model: str = "multi30k") -> float:
-    labels = {"model": model, "code": code}
-    registry = server.app.metrics.registry
-    return registry.get_sample_value("attendant_requests_total", labels) or 0.0
 
 
 @pytest.mark.parametrize("is_raw", [False, True])
@@ -170,16 +164,16 @@ async def test_an_error_is_of_its_request_alone(server: InferenceServer) -> None
         infer_request("A dog.", id="2", model_name="absent"),
         infer_request("A dog.", id="3"),
     ]
-    before = {code: sample(server, code, "") for code in ("NOT_FOUND", "INVALID_ARGUMENT")}
-    ok = sample(server, "OK")
+    not_found = requests_counted(server, "NOT_FOUND", "")
+    ok = requests_counted(server, "OK")
     answers = {a.infer_response.id: a for a in await streamed(server, requests)}
     assert set(answers) == {"1", "2", "3"}
     message = "model: there is no model 'absent'; there are: multi30k"
     assert answers["2"].error_message == f"[request id: 2] NOT_FOUND: {message}"
     assert is_final(answers["2"])
     assert not answers["1"].error_message + answers["3"].error_message
-    assert sample(server, "OK") == ok + 2
-    assert sample(server, "NOT_FOUND", "") == before["NOT_FOUND"] + 1
+    assert requests_counted(server, "OK") == ok + 2
+    assert requests_counted(server, "NOT_FOUND", "") == not_found + 1
 
 
 async def test_bytes_that_are_no_request_end_no_stream(server: InferenceServer) -> None:
@@ -220,14 +214,8 @@ async def test_requests_of_a_stream_share_the_batch(server: InferenceServer) -> 
         gate.allow(3)
         await until(lambda: engine_of(server.app)._scheduler.num_rows_used == 8)
         gate.open()
-        rest = [answer async for answer in _after(first, answers)]
+        rest = [answer async for answer in after(first, answers)]
     assert {answer.infer_response.id for answer in rest} == {str(i) for i in range(8)}
-
-
-async def _after(first: Any, answers: Any) -> AsyncIterator[pb.ModelStreamInferResponse]:
-    yield await first
-    async for answer in answers:
-        yield answer
 
 
 async def test_a_short_request_is_answered_before_a_long_one(server: InferenceServer) -> None:
@@ -261,122 +249,6 @@ async def test_so_many_requests_of_a_stream_run_at_once(
             await asyncio.sleep(0.002)
             most = max(most, server.num_pending)
         gate.open()
-        found = [answer.infer_response.id async for answer in _after(first, answers)]
+        found = [answer.infer_response.id async for answer in after(first, answers)]
     assert most == 3
     assert sorted(found) == [str(i) for i in range(10)]
-
-
-@pytest.mark.parametrize("how", [{}, GROWING, {"beam_size": 4}])
-async def test_cancelling_the_stream_cancels_all_its_requests(
-    server: InferenceServer, how: dict[str, Any]
-) -> None:
-    cancelled = sample(server, "CANCELLED", "")
-    with gated(server.app) as gate:
-        requests = [infer_request(CAPTION, id=str(i), parameters=how) for i in range(12)]
-        call = server.stub.ModelStreamInfer(iter(requests))
-        reading = asyncio.ensure_future(anext(aiter(call)))
-        await until(lambda: server.num_pending == 12)
-        gate.allow(2)
-        await until(lambda: engine_of(server.app)._scheduler.num_rows_used == 8)
-        call.cancel()
-        await until(lambda: server.num_pending == 0)
-        gate.allow(4)
-        await until(lambda: engine_of(server.app)._scheduler.num_rows_used == 0)
-        await asyncio.gather(reading, return_exceptions=True)
-    assert sample(server, "CANCELLED", "") == cancelled + 12
-    assert server.app._drain.num_in_flight == 0
-    assert texts_of(await server.infer("A dog."))[0]
-
-
-async def test_the_deadline_of_the_stream_ends_its_requests(server: InferenceServer) -> None:
-    with gated(server.app) as gate:
-        requests = [infer_request(CAPTION) for _ in range(3)]
-        call = server.stub.ModelStreamInfer(iter(requests), timeout=0.3)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            _ = [answer async for answer in call]
-        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await until(lambda: server.num_pending == 0)
-        gate.open()
-    assert server.app._drain.num_in_flight == 0
-
-
-async def test_a_timeout_of_a_request_is_its_own(server: InferenceServer) -> None:
-    requests = [
-        infer_request(CAPTION, id="late", parameters={"timeout": 50_000}),
-        infer_request(CAPTION, id="patient"),
-    ]
-    with gated(server.app) as gate:
-        answers = aiter(server.stub.ModelStreamInfer(iter(requests)))
-        first = asyncio.ensure_future(anext(answers))
-        await until(lambda: server.num_pending == 2)
-        await asyncio.sleep(0.06)
-        gate.open()
-        found = {a.infer_response.id: a async for a in _after(first, answers)}
-    assert found["late"].error_message.startswith("[request id: late] DEADLINE_EXCEEDED: ")
-    assert texts_of(found["patient"].infer_response)[0]
-
-
-async def test_a_stream_without_requests_ends(server: InferenceServer) -> None:
-    assert await streamed(server, []) == []
-
-
-async def test_a_full_queue_refuses_requests_and_not_the_stream(numbers_package: Path) -> None:
-    config = config_for(numbers_package, num_slots=1, max_waiting=1)
-    async with serving_inference(config) as small:
-        with gated(small.app) as gate:
-            requests = [infer_request("six", id=str(i)) for i in range(5)]
-            answers = aiter(small.stub.ModelStreamInfer(iter(requests)))
-            refused = [await anext(answers) for _ in range(3)]
-            gate.open()
-            rest = [answer async for answer in answers]
-    assert all("] RESOURCE_EXHAUSTED: the queue is full" in a.error_message for a in refused)
-    assert [bool(answer.error_message) for answer in rest] == [False, False]
-
-
-async def test_shutdown_answers_what_was_read_and_ends_the_stream(numbers_package: Path) -> None:
-    async with serving_inference(config_for(numbers_package, num_slots=4)) as draining:
-        call = draining.stub.ModelStreamInfer()
-        with gated(draining.app) as gate:
-            for i in range(3):
-                await call.write(infer_request("nine thousand", id=str(i)))
-            await until(lambda: draining.num_pending == 3)
-            stopping = asyncio.create_task(draining.app.stop())
-            await until(lambda: draining.app._drain.begun.is_set())
-            gate.open()
-            answers = [await call.read() for _ in range(3)]
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await call.read()
-        await asyncio.wait_for(stopping, 10)
-    assert {answer.infer_response.id for answer in answers} == {"0", "1", "2"}
-    assert not any(answer.error_message for answer in answers)
-    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert caught.value.details() == "the server is shutting down"
-
-
-async def test_an_idle_stream_does_not_hold_shutdown_up(numbers_package: Path) -> None:
-    async with serving_inference(config_for(numbers_package, num_slots=4)) as draining:
-        call = draining.stub.ModelStreamInfer()
-        await call.write(infer_request("six"))
-        assert not (await call.read()).error_message
-        started = asyncio.get_running_loop().time()
-        await draining.app.stop()
-        assert asyncio.get_running_loop().time() - started < 10  # the drain's limit is 30
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await call.read()
-        assert caught.value.details() == "the server is shutting down"
-
-
-async def test_a_dead_engine_fails_the_requests_of_a_stream(numbers_package: Path) -> None:
-    async with serving_inference(config_for(numbers_package, num_slots=4)) as dying:
-        with gated(dying.app) as gate:
-            answers = aiter(dying.stub.ModelStreamInfer(iter([infer_request("six", id="1")])))
-            first = asyncio.ensure_future(anext(answers))
-            await until(lambda: dying.num_pending == 1)
-
-            def break_down(_tokens: list[int]) -> None:
-                raise RuntimeError("broken, as this test wants")
-
-            engine_of(dying.app)._runner.decode_step = break_down  # type: ignore[method-assign]
-            gate.open()
-            answer = await first
-    assert answer.error_message == "[request id: 1] UNAVAILABLE: the engine has died"
