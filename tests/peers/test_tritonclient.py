@@ -20,6 +20,7 @@ from attendant_protos.v1 import translation_pb2 as native
 from attendant_protos.v1.translation_pb2_grpc import TranslationServiceStub
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 
+from server.package import open_package
 from server.rpc.app import running
 from server.rpc.inference_stubs import inference_pb2
 from tests.server.rpc.calls import EN_DE, until
@@ -33,6 +34,8 @@ SESSION = Path(__file__).with_name("tritonclient_session.py")
 PAGE = (REPOSITORY / "docs" / "kserve.md").read_text()
 TEXTS = ["Two dogs are playing.", "", "A man is riding a bicycle. 🚲", "Ein Hündchen"]
 TIMEOUT_S = 90
+MANIFEST = open_package(BUNDLED).manifest
+VERSION = MANIFEST.version
 
 Report = dict[str, Any]
 
@@ -45,7 +48,7 @@ async def report() -> Report:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
             ours = await native_answers(TranslationServiceStub(channel))
         target = f"127.0.0.1:{app.port}"
-        found: Report = json.loads(await run(str(SESSION), target))
+        found: Report = json.loads(await run(str(SESSION), target, VERSION))
         example = await run("-c", python_of(PAGE).replace("127.0.0.1:50051", target))
         (model,) = app.registry.all()
         await until(lambda: model.engine.num_pending == 0)
@@ -103,7 +106,9 @@ async def test_questions_are_answered(report: Report) -> None:
         "schedule_policy",
         "statistics",
     ]
-    assert found["index"] == {"models": [{"name": "multi30k", "version": "1", "state": "READY"}]}
+    assert found["index"] == {
+        "models": [{"name": "multi30k", "version": VERSION, "state": "READY"}]
+    }
     assert found["metadata"]["inputs"][0] == {
         "name": "text",
         "datatype": "BYTES",
@@ -113,7 +118,7 @@ async def test_questions_are_answered(report: Report) -> None:
     assert config["max_batch_size"] == 256
     assert config["input"][0] == {"name": "text", "data_type": "TYPE_STRING", "dims": ["1"]}
     assert config["input"][1]["optional"] is True
-    assert config["parameters"]["directions"] == {"string_value": "en-de de-en"}
+    assert config["parameters"]["directions"] == {"string_value": " ".join(MANIFEST.directions)}
     assert config["dynamic_batching"]["priority_levels"] == "3"
 
 
@@ -142,7 +147,7 @@ async def test_a_column_of_texts_is_translated(report: Report, form: str) -> Non
 
 async def test_ids_and_versions_come_back(report: Report) -> None:
     assert report["inference"]["id"] == "flat"
-    assert report["inference"]["version"] == "1"
+    assert report["inference"]["version"] == VERSION
     assert report["inference"]["nothing"] == {"shape": [0], "values": []}
     assert report["inference"]["absent_output"] is None
 
@@ -171,7 +176,10 @@ async def test_options_and_outputs_are_those_of_the_native_service(report: Repor
 
 ERRORS = {
     "model": ("NOT_FOUND", "model: there is no model 'absent'; there are: multi30k"),
-    "version": ("NOT_FOUND", "model_version: model multi30k has no version '7'; it has 1"),
+    "version": (
+        "NOT_FOUND",
+        f"model_version: model multi30k has no version 'no-such'; it has {VERSION}",
+    ),
     "tensor": ("INVALID_ARGUMENT", "inputs: there is no tensor 'texts'; there are text, "),
     "datatype": ("INVALID_ARGUMENT", "text.datatype: it is 'FP32', BYTES is allowed"),
     "shape": ("INVALID_ARGUMENT", "text.shape: it is [1, 2], [N] and [N, 1] are allowed"),

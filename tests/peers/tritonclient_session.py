@@ -1,5 +1,5 @@
 """Runs in .venv-tritonclient: all that Triton's own client does with the server at TARGET, and what
-came of it as JSON. Usage: python tritonclient_session.py TARGET
+came of it as JSON. Usage: python tritonclient_session.py TARGET VERSION, that of the model
 """
 
 import asyncio
@@ -50,12 +50,12 @@ def error_of(function, *arguments, **options):
     return None
 
 
-def questions(client):
+def questions(client, version):
     return {
         "live": client.is_server_live(),
         "ready": client.is_server_ready(),
         "model_ready": client.is_model_ready(MODEL),
-        "version_ready": client.is_model_ready(MODEL, "1"),
+        "version_ready": client.is_model_ready(MODEL, version),
         "absent_ready": client.is_model_ready("absent"),
         "server": client.get_server_metadata(as_json=True),
         "metadata": client.get_model_metadata(MODEL, as_json=True),
@@ -65,12 +65,12 @@ def questions(client):
     }
 
 
-def inference(client):
+def inference(client, version):
     def infer(texts, shape=None, names=None, **options):
         return client.infer(MODEL, [tensor(texts, shape)], outputs=names, **options)
 
     flat = infer(TEXTS, parameters=EN_DE, request_id="flat")
-    column = infer(TEXTS, [len(TEXTS), 1], parameters=EN_DE, model_version="1")
+    column = infer(TEXTS, [len(TEXTS), 1], parameters=EN_DE, model_version=version)
     names = ("score", "finish_reason", "translation", "num_source_tokens", "num_target_tokens")
     beam = {**EN_DE, "beam_size": 3, "num_hypotheses": 2, "length_penalty": 0.6}
     rich = infer(TEXTS, None, outputs(*names), parameters=beam)
@@ -123,7 +123,7 @@ def errors(client):
     good = tensor(["A dog."])
     return {
         "model": error_of(client.infer, "absent", [good], parameters=EN_DE),
-        "version": infer(good, model_version="7"),
+        "version": infer(good, model_version="no-such"),
         "tensor": infer(tensor(["A dog."], name="texts")),
         "datatype": infer(numbers),
         "shape": infer(tensor(["a", "b"], [1, 2])),
@@ -229,20 +229,20 @@ def descriptors():
     return [base64.b64encode(file.serialized_pb).decode() for file in files]
 
 
-def main(target):
+def main(target, version):
     with triton.InferenceServerClient(target) as client:
         report = {
-            "inference": inference(client),
+            "inference": inference(client, version),
             "errors": errors(client),
             "async": asynchronous(client),
             "stream": stream(client),
             "cancelled_stream": cancelled_stream(client),
             "aio": asyncio.run(aio(target)),
-            "questions": questions(client),
+            "questions": questions(client, version),
             "descriptors": descriptors(),
         }
     print(json.dumps(report))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

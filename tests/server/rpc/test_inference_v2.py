@@ -261,9 +261,9 @@ async def test_prefixes_are_a_second_tensor(server: InferenceServer, is_raw: boo
 
 
 async def test_names_and_versions_choose_the_model(server: InferenceServer) -> None:
-    for name, version in (("multi30k", "1"), ("multi30k", ""), ("", "")):
+    for name, version in (("multi30k", BUNDLED.name), ("multi30k", ""), ("", "")):
         response = await server.infer("A dog.", model_name=name, model_version=version)
-        assert (response.model_name, response.model_version) == ("multi30k", "1")
+        assert (response.model_name, response.model_version) == ("multi30k", BUNDLED.name)
 
 
 async def test_a_seed_that_the_server_picked_is_told(server: InferenceServer) -> None:
