@@ -12,7 +12,8 @@
     ├── QueueFullError         no room to wait
     ├── MemoryBudgetError      no room for another model
     ├── DeadlineError          the caller's time is over, or too short for the work
-    └── UnavailableError       starting, draining, or the engine is dead
+    ├── UnavailableError       starting, draining, or the engine is dead
+    └── UnsupportedError       a call of a protocol that this server does not have
 
 A message is written for the caller: it names the field, the value and the limit, or what exists
 instead.
@@ -45,6 +46,7 @@ class InvalidRequestError(AttendantError):
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+        self.problem = problem
 
 
 class UnauthenticatedError(AttendantError):
@@ -84,3 +86,7 @@ class DeadlineError(AttendantError):
 
 class UnavailableError(AttendantError):
     """The server cannot take work now; another one, or a later try, may."""
+
+
+class UnsupportedError(AttendantError):
+    """The protocol has such a call, and this server does not answer it; the message says why."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from server.config import ServerConfig
 from server.engine.async_engine import AsyncEngine
+from server.engine.engine import StepStats
 from server.engine.remote import EngineProcess
 from server.engine.wire import HostSpec
 from server.errors import NotFoundError
 from server.metrics import EngineMetrics, Metrics
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
+from server.statistics import ModelStatistics
 from server.text.tokenizer import Tokenizer
 
 
@@ -28,6 +30,7 @@ class LoadedModel:
         engine: AsyncEngine,
         memory_bytes: int = 0,
         observers: Sequence[EngineMetrics] = (),
+        statistics: ModelStatistics | None = None,
     ) -> None:
         self.package = package
         self.variant = variant
@@ -35,6 +38,7 @@ class LoadedModel:
         self.engine = engine
         self.memory_bytes = memory_bytes
         """Resident memory of its engines' process."""
+        self.statistics = statistics or ModelStatistics()
         self._observers = observers
         self._num_users = 0
         self._is_unused = asyncio.Event()
@@ -114,10 +118,22 @@ def load_model(folder: Path, config: ServerConfig, metrics: Metrics) -> LoadedMo
     )
     variant = process.wait_until_ready()
     observers = []
+    statistics = ModelStatistics()
     for worker in process.workers:
         observers.append(metrics.engine(package.manifest.name, config.num_slots))
-        worker.on_step = observers[-1].observe
+        worker.on_step = _both(observers[-1].observe, statistics.observe_step)
     max_pending = config.workers * config.num_slots + config.max_waiting
     engine = AsyncEngine(process.workers, max_pending)
     memory = process.resident_bytes()
-    return LoadedModel(package, variant, tokenizer, engine, memory, observers)
+    return LoadedModel(package, variant, tokenizer, engine, memory, observers, statistics)
+
+
+Observer = Callable[[StepStats], None]
+
+
+def _both(first: Observer, second: Observer) -> Observer:
+    def observe(stats: StepStats) -> None:
+        first(stats)
+        second(stats)
+
+    return observe

@@ -67,6 +67,11 @@ class ModelEntry:
     retry_at: float = 0.0
     retry_s: float = field(default=RETRY_FIRST_S)
 
+    @property
+    def version(self) -> str:
+        """Of what serves; else the newest on disk."""
+        return self.serving.package.manifest.version if self.serving else self.found.version
+
 
 class ModelRepository:
     """The models of one folder."""
@@ -98,7 +103,7 @@ class ModelRepository:
         Raises NotFoundError naming what exists, UnavailableError while nothing is loaded or where
         the model does not load, MemoryBudgetError where there is no room for it.
         """
-        entry = self._find(asked)
+        entry = self.entry(asked)
         if entry.serving is None:
             await self._load_on_demand(entry)
         model = entry.serving
@@ -110,7 +115,7 @@ class ModelRepository:
 
     def get(self, asked: str) -> LoadedModel:
         """The model that serves as `asked`. Raises NotFoundError or UnavailableError."""
-        entry = self._find(asked)
+        entry = self.entry(asked)
         if entry.serving is None:
             raise UnavailableError(f"model {entry.name} is {entry.state.value}")
         _check_version(asked, entry.serving)
@@ -124,7 +129,10 @@ class ModelRepository:
         """Every model there is, by name."""
         return sorted(self._entries.values(), key=lambda entry: entry.name)
 
-    def _find(self, asked: str) -> ModelEntry:
+    def entry(self, asked: str) -> ModelEntry:
+        """The model called `asked`, whether it serves or not. Raises NotFoundError naming what
+        exists, UnavailableError before the models of the start are there.
+        """
         name = asked.partition("/")[0]
         if not self._is_started:
             raise UnavailableError("the models are still loading")

@@ -25,6 +25,7 @@ from server.metrics import Metrics
 from server.repository import ModelRepository
 from server.request import TranslationRequest
 from server.security.rate import Quotas
+from server.statistics import RequestClock
 from server.text.sentences import Document
 from server.translation import (
     EMPTY_TRANSLATION,
@@ -97,28 +98,33 @@ class Translator:
         Raises InvalidRequestError, NotFoundError, LimitExceededError, QueueFullError,
         DeadlineError or UnavailableError. Cancelling it frees what it holds.
         """
-        deadline = _deadline(request)
+        started, deadline = time.monotonic(), _deadline(request)
         self._check_texts(request)
         async with self._models.use(request.model) as model:
             plan = await self._plan(request, model, deadline, is_streamed=False)
-            completions = await model.engine.generate([work.job for work in plan.work])
-        translations = await _off_the_loop_if_long(request, _translations, plan, completions)
-        return self._result(plan, translations)
+            with model.statistics.request(started, len(request.texts)) as clock:
+                completions = await model.engine.generate([work.job for work in plan.work])
+                clock.decoded(max((c.waited_s for c in completions), default=0.0))
+                found = await _off_the_loop_if_long(request, _translations, plan, completions)
+                return self._result(plan, found)
 
     async def stream(self, request: TranslationRequest) -> AsyncGenerator[str | TranslationResult]:
         """Translates the one text of `request`: text as it comes, the whole result last.
 
         Raises what `translate` raises.
         """
-        deadline = _deadline(request)
+        started, deadline = time.monotonic(), _deadline(request)
         self._check_texts(request)
         async with self._models.use(request.model) as model:
             plan = await self._plan(request, model, deadline, is_streamed=True)
-            async with aclosing(self._parts(plan)) as parts:
-                async for part in parts:
-                    yield part
+            with model.statistics.request(started, 1) as clock:
+                async with aclosing(self._parts(plan, clock)) as parts:
+                    async for part in parts:
+                        yield part
 
-    async def _parts(self, plan: _Plan) -> AsyncGenerator[str | TranslationResult]:
+    async def _parts(
+        self, plan: _Plan, clock: RequestClock
+    ) -> AsyncGenerator[str | TranslationResult]:
         if not plan.work:
             yield self._result(plan, [EMPTY_TRANSLATION])
             return
@@ -128,6 +134,7 @@ class Translator:
         async with aclosing(plan.model.engine.stream(work.job)) as parts:
             async for part in parts:
                 if isinstance(part, Completion):
+                    clock.decoded(part.waited_s)
                     translation = make_translation(tokenizer, work, part)
                     if rest := translation.text[len(sent) :]:
                         yield rest

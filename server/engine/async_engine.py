@@ -36,6 +36,8 @@ class Completion:
 
     hypotheses: list[Hypothesis]
     """Best first; at least one."""
+    waited_s: float = 0.0
+    """How long it waited for rows."""
 
 
 @dataclass
@@ -224,7 +226,7 @@ def _settle(pending: _Pending, sequence: EngineSequence | Outcome) -> None:
         _fail(pending, DeadlineError("the deadline passed, or was too close for this text"))
         return
     if not pending.future.done():
-        pending.future.set_result(Completion(sequence.hypotheses))
+        pending.future.set_result(Completion(sequence.hypotheses, sequence.waited_s))
     if pending.stream is not None:
         pending.stream.put_nowait(None)
 

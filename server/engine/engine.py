@@ -56,6 +56,8 @@ class StepStats:
     """Sequences that hold rows afterwards."""
     num_waiting: int
     num_rows_used: int
+    seconds: float = 0.0
+    """How long it took."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +155,12 @@ class Engine:
         schedule = self._scheduler.schedule(started)
         if schedule.rows:
             num_rows = len(schedule.rows)
+            for sequence in schedule.admitted:
+                sequence.waited_s = started - sequence.arrival
             self._advance(self._compute(schedule))
-            self._pace.observe_step(self._clock() - started)
-            self._report(num_rows, len(schedule.admitted))
+            seconds = self._clock() - started
+            self._pace.observe_step(seconds)
+            self._report(num_rows, len(schedule.admitted), seconds)
         result, self._result = self._result, StepResult()
         return result
 
@@ -234,7 +239,7 @@ class Engine:
             sequence.status = SequenceStatus.FINISHED
         self._result.ended.append(sequence)
 
-    def _report(self, num_rows: int, num_encoded: int) -> None:
+    def _report(self, num_rows: int, num_encoded: int, seconds: float = 0.0) -> None:
         scheduler = self._scheduler
         stats = StepStats(
             num_rows,
@@ -242,5 +247,6 @@ class Engine:
             len(scheduler.running),
             len(scheduler.waiting),
             scheduler.num_rows_used,
+            seconds,
         )
         self.on_step(stats)

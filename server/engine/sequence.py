@@ -97,6 +97,8 @@ class Sequence:
     search: Search
     arrival: float = 0.0
     """When it was added, in seconds of the engine's clock."""
+    waited_s: float = 0.0
+    """How long it waited for rows."""
     status: SequenceStatus = SequenceStatus.WAITING
     num_reserved: int = 0
     """Rows set aside for it while it runs."""

@@ -61,6 +61,7 @@ class Outcome:
     sequence_id: int
     status: SequenceStatus
     hypotheses: list[Hypothesis]
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True)

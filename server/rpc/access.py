@@ -20,7 +20,8 @@ from server.errors import AttendantError, PermissionDeniedError, Unauthenticated
 from server.log import request_id
 from server.metrics import Metrics
 from server.rpc.caller import caller_name
-from server.rpc.status import refuse
+from server.rpc.inference_v2 import service as inference
+from server.rpc.status import refuse, status_of
 from server.rpc.translation import SERVICE_NAME
 from server.security.keys import ApiKey, KeyRing, read_keys
 from server.security.rate import Quotas
@@ -36,8 +37,15 @@ METHODS = {
     f"/{health.SERVICE_NAME}/Watch": OPEN,
     # The API is no secret, but whoever has no key has no use for it.
     f"/{reflection.SERVICE_NAME}/ServerReflectionInfo": "translate",
-    "/inference.GRPCInferenceService/RepositoryModelLoad": "admin",
-    "/inference.GRPCInferenceService/RepositoryModelUnload": "admin",
+    # Of the Open Inference Protocol: probes are open, and what changes the server is not for all.
+    **{
+        f"/{inference.SERVICE_NAME}/{method.name}": "translate"
+        for method in inference.SERVICE.methods
+    },
+    f"/{inference.SERVICE_NAME}/ServerLive": OPEN,
+    f"/{inference.SERVICE_NAME}/ServerReady": OPEN,
+    f"/{inference.SERVICE_NAME}/RepositoryModelLoad": "admin",
+    f"/{inference.SERVICE_NAME}/RepositoryModelUnload": "admin",
 }
 """The permission that each method needs. A method that is not here is refused to everybody."""
 
@@ -138,7 +146,8 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
 
     def _refusal(self, error: AttendantError) -> MethodHandler:
         async def call(_requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-            await refuse(context, error, self._metrics)
+            self._metrics.requests.labels("", status_of(error).code.name).inc()
+            await refuse(context, error)
 
         # Of all kinds of handlers, the one that waits for no message.
         return grpc.stream_stream_rpc_method_handler(call)

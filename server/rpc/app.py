@@ -21,10 +21,12 @@ from server.errors import ConfigError
 from server.loaded_model import load_model
 from server.metrics import Metrics
 from server.repository import ModelRepository
+from server.rpc import translation
 from server.rpc.access import Access, AccessInterceptor
 from server.rpc.drain import Drain
-from server.rpc.interceptors import StatusInterceptor
-from server.rpc.translation import SERVICE_NAME, TranslationService, make_handler
+from server.rpc.inference_v2 import service as inference
+from server.rpc.inference_v2.catalogue import Catalogue
+from server.rpc.interceptors import Accounting, StatusInterceptor
 from server.rpc.transport import connection_arguments, listen, refresh_all, tls_of
 from server.security.exposure import check_exposure
 from server.translator import Translator
@@ -33,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICES = (translation.SERVICE_NAME, inference.SERVICE_NAME)
+"""Our own."""
 SERVER_OPTIONS = [
     # Else gRPC itself, above 1,000 calls not yet handed over, cancels newcomers at random; our own
     # queue is the bound, and says so.
@@ -66,6 +70,7 @@ class App:
         )
         self._drain = Drain()
         self._health = health.aio.HealthServicer()
+        self._is_serving = False
         self._server = self._make_server()
         self._probes = grpc.aio.server(options=connection_arguments(config))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probes)
@@ -75,17 +80,25 @@ class App:
         """Where it listens, known after `start`."""
 
     def _make_server(self) -> grpc.aio.Server:
+        accounting = Accounting(self.metrics, self._drain, self._access.quotas)
+        counted = translation.COUNTED | inference.COUNTED
         server = grpc.aio.server(
             interceptors=[
                 AccessInterceptor(self._access, self.metrics),
-                StatusInterceptor(SERVICE_NAME, self.metrics, self._drain, self._access.quotas),
+                StatusInterceptor(SERVICES, counted, accounting),
             ],
             options=SERVER_OPTIONS + connection_arguments(self.config),
         )
         translator = Translator(self.models, self.config, self.metrics, self._access.quotas)
-        server.add_generic_rpc_handlers((make_handler(TranslationService(translator)),))
+        catalogue = Catalogue(
+            self.models, self.config.stuck_after_s, is_serving=lambda: self._is_serving
+        )
+        native = translation.TranslationService(translator)
+        v2 = inference.InferenceService(translator, catalogue, self.config, accounting)
+        handlers = (translation.make_handler(native), inference.make_handler(v2))
+        server.add_generic_rpc_handlers(handlers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
 
@@ -149,7 +162,8 @@ class App:
                 looked = time.monotonic()
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for service in ("", SERVICE_NAME):
+        self._is_serving = status == SERVING
+        for service in ("", *SERVICES):
             await self._health.set(service, status)
 
     async def stop(self) -> None:

@@ -1,5 +1,5 @@
-"""What surrounds every call of our own services: exceptions become status codes, and calls are
-counted.
+"""What surrounds every call of our own services: exceptions become status codes by one table, and
+work is admitted, timed and counted.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 import grpc
@@ -15,91 +15,131 @@ import grpc
 from server.metrics import Metrics
 from server.rpc.caller import caller_name
 from server.rpc.drain import Drain
-from server.rpc.status import refuse, trailing_metadata
+from server.rpc.status import refuse, status_of, trailing_metadata
 from server.security.rate import Quotas
 
 Context = grpc.aio.ServicerContext[Any, Any]
 UnaryHandler = Callable[[Any, Context], Awaitable[Any]]
 StreamHandler = Callable[[Any, Context], AsyncIterator[Any]]
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+ModelOf = Callable[[Any], str]
+"""The name of the model that gave a response."""
 
 
-class StatusInterceptor(grpc.aio.ServerInterceptor):
-    """Maps errors, measures latency and counts outcomes of the methods of `service`."""
+class Accounting:
+    """Work in flight, whichever call or stream brought it: admitted, timed and counted."""
 
-    def __init__(self, service: str, metrics: Metrics, drain: Drain, quotas: Quotas) -> None:
-        self._prefix = f"/{service}/"
+    def __init__(self, metrics: Metrics, drain: Drain, quotas: Quotas) -> None:
         self._metrics = metrics
         self._drain = drain
         self._quotas = quotas
+
+    @property
+    def closing(self) -> asyncio.Event:
+        """Set once no more is admitted."""
+        return self._drain.begun
+
+    @contextlib.contextmanager
+    def work(self, is_charged: bool = True) -> Iterator[Outcome]:
+        """The block is one piece of work; `is_charged` where it counted as a request already, as
+        every call does when it comes. Its exceptions leave as StatusError, but for its
+        cancellation.
+        """
+        outcome = Outcome()
+        started = time.monotonic()
+        caller = caller_name.get()
+        try:
+            if not is_charged:
+                self._quotas.charge_request_of(caller)
+            with self._drain.admit(), self._quotas.running(caller):
+                yield outcome
+        except (asyncio.CancelledError, GeneratorExit):
+            self._metrics.requests.labels("", grpc.StatusCode.CANCELLED.name).inc()
+            raise
+        except Exception as error:
+            status = status_of(error)
+            self._metrics.requests.labels("", status.code.name).inc()
+            raise status from error
+        self._metrics.requests.labels(outcome.model, grpc.StatusCode.OK.name).inc()
+        self._metrics.latency.labels(outcome.model).observe(time.monotonic() - started)
+
+
+class Outcome:
+    """What came of a piece of work."""
+
+    def __init__(self) -> None:
+        self.model = ""
+        """Its name; empty where the work failed, for a label must not be the caller's to choose."""
+
+
+class StatusInterceptor(grpc.aio.ServerInterceptor):
+    """Maps the errors of `services`; those methods that are `counted` are work."""
+
+    def __init__(
+        self, services: Sequence[str], counted: Mapping[str, ModelOf], accounting: Accounting
+    ) -> None:
+        """`counted` has the methods by their full names."""
+        self._prefixes = tuple(f"/{service}/" for service in services)
+        self._counted = counted
+        self._accounting = accounting
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MethodHandler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> MethodHandler | None:
-        """Wraps a handler of ours that takes one request; other services pass through."""
+        """Wraps a handler of ours; other services pass through."""
         handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(self._prefix):
+        method = handler_call_details.method
+        if handler is None or not method.startswith(self._prefixes):
             return handler
+        model_of = self._counted.get(method)
+        options = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.request_streaming:
+            stream = self._wrap_stream(cast("StreamHandler", handler.stream_stream), model_of)
+            return grpc.stream_stream_rpc_method_handler(stream, **options)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                self._wrap_stream(cast("StreamHandler", handler.unary_stream)),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            self._wrap_unary(cast("UnaryHandler", handler.unary_unary)),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+            stream = self._wrap_stream(cast("StreamHandler", handler.unary_stream), model_of)
+            return grpc.unary_stream_rpc_method_handler(stream, **options)
+        unary = self._wrap_unary(cast("UnaryHandler", handler.unary_unary), model_of)
+        return grpc.unary_unary_rpc_method_handler(unary, **options)
 
-    def _wrap_unary(self, inner: UnaryHandler) -> UnaryHandler:
+    def _wrap_unary(self, inner: UnaryHandler, model_of: ModelOf | None) -> UnaryHandler:
         async def call(request: Any, context: Context) -> Any:
-            outcome = _Outcome()
-            async with self._call(context, outcome):
-                outcome.response = await inner(request, context)
-            return outcome.response
+            async with self._call(context, model_of) as answered:
+                response = await inner(request, context)
+                answered(response)
+            return response
 
         return call
 
-    def _wrap_stream(self, inner: StreamHandler) -> StreamHandler:
+    def _wrap_stream(self, inner: StreamHandler, model_of: ModelOf | None) -> StreamHandler:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            outcome = _Outcome()
             answers = contextlib.aclosing(cast("Any", inner(request, context)))
-            async with self._call(context, outcome), answers as responses:
-                async for outcome.response in responses:
-                    yield outcome.response
+            async with self._call(context, model_of) as answered, answers as responses:
+                response = None
+                async for response in responses:
+                    yield response
+                answered(response)
 
         return call
 
     @contextlib.asynccontextmanager
-    async def _call(self, context: Context, outcome: _Outcome) -> AsyncIterator[None]:
-        """A call in flight: counted, timed, its exceptions turned into a status."""
-        started = time.monotonic()
+    async def _call(
+        self, context: Context, model_of: ModelOf | None
+    ) -> AsyncIterator[Callable[[Any], None]]:
+        """A call in flight, its exceptions turned into a status; gives what to tell of the last
+        response.
+        """
         try:
             context.set_trailing_metadata(trailing_metadata())
-            with self._drain.admit(), self._quotas.running(caller_name.get()):
-                yield
-        except (asyncio.CancelledError, GeneratorExit):
-            self._metrics.requests.labels("", grpc.StatusCode.CANCELLED.name).inc()
-            raise
+            if model_of is None:
+                yield lambda _response: None
+            else:
+                with self._accounting.work() as outcome:
+                    yield lambda response: setattr(outcome, "model", model_of(response))
         except Exception as error:
-            await refuse(context, error, self._metrics)
-        model = _model_label(outcome.response)
-        self._metrics.requests.labels(model, grpc.StatusCode.OK.name).inc()
-        self._metrics.latency.labels(model).observe(time.monotonic() - started)
-
-
-class _Outcome:
-    """What a call has answered, its last message."""
-
-    def __init__(self) -> None:
-        self.response: Any = None
-
-
-def _model_label(response: Any) -> str:
-    """The model's name; empty where the call failed, for a label must not be the caller's to
-    choose.
-    """
-    return str(response.model).partition("/")[0] if response is not None else ""
+            await refuse(context, error)

@@ -20,9 +20,9 @@ from server.errors import (
     QueueFullError,
     UnauthenticatedError,
     UnavailableError,
+    UnsupportedError,
 )
 from server.log import request_id
-from server.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ STATUS_CODES: dict[type[AttendantError], grpc.StatusCode] = {
     PackageError: grpc.StatusCode.FAILED_PRECONDITION,
     DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,
+    UnsupportedError: grpc.StatusCode.UNIMPLEMENTED,
 }
 
 INTERNAL_MESSAGE = "internal error; the server's log has the details"
@@ -47,30 +48,48 @@ RETRY_HEADER = "grpc-retry-pushback-ms"
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def trailing_metadata(error: Exception | None = None) -> tuple[tuple[str, str], ...]:
+class StatusError(Exception):
+    """What a caller is told of a failure."""
+
+    def __init__(
+        self, code: grpc.StatusCode, message: str, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after_s = retry_after_s
+        """When to try again, where waiting helps."""
+
+
+def status_of(error: Exception) -> StatusError:
+    """What to tell of `error`; one that nobody has foreseen goes into the log, and not out."""
+    if isinstance(error, StatusError):
+        return error
+    if isinstance(error, LimitExceededError):
+        return StatusError(STATUS_CODES[type(error)], str(error), error.retry_after_s)
+    if isinstance(error, AttendantError):
+        return StatusError(STATUS_CODES[type(error)], str(error))
+    logger.error("a call failed", exc_info=error)
+    message = f"{INTERNAL_MESSAGE}, request {request_id.get()}"
+    return StatusError(grpc.StatusCode.INTERNAL, message)
+
+
+def trailing_metadata(retry_after_s: float | None = None) -> tuple[tuple[str, str], ...]:
     """What ends every call: its id and, where waiting helps, for how long."""
     trailing: tuple[tuple[str, str], ...] = (("x-request-id", request_id.get()),)
-    if isinstance(error, LimitExceededError):
-        trailing += ((RETRY_HEADER, str(max(1, round(error.retry_after_s * 1000)))),)
+    if retry_after_s is not None:
+        trailing += ((RETRY_HEADER, str(max(1, round(retry_after_s * 1000)))),)
     return trailing
 
 
-async def refuse(context: Context, error: Exception, metrics: Metrics) -> None:
-    """Ends the call with the status of `error`, and counts it. Raises what ends the handler;
-    quietly where the caller has gone meanwhile, as at a deadline that both sides notice at once.
+async def refuse(context: Context, error: Exception) -> None:
+    """Ends the call with the status of `error`. Raises what ends the handler; quietly where the
+    caller has gone meanwhile, as at a deadline that both sides notice at once.
     """
-    code, message = _status(error)
-    metrics.requests.labels("", code.name).inc()
+    status = status_of(error)
     try:
-        await context.abort(code, message, trailing_metadata(error))
+        await context.abort(status.code, status.message, trailing_metadata(status.retry_after_s))
     except grpc.aio.AbortError:
         raise
     except Exception as failure:  # gRPC's own, of a kind that it does not export
         raise asyncio.CancelledError from failure
-
-
-def _status(error: Exception) -> tuple[grpc.StatusCode, str]:
-    if isinstance(error, AttendantError):
-        return STATUS_CODES[type(error)], str(error)
-    logger.error("a call failed", exc_info=error)
-    return grpc.StatusCode.INTERNAL, f"{INTERNAL_MESSAGE}, request {request_id.get()}"

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 from attendant_protos.v1 import translation_pb2 as pb
 from google.protobuf.message import DecodeError
 
-from server.errors import InvalidRequestError
 from server.rpc.caller import caller_name
+from server.rpc.interceptors import ModelOf
 from server.rpc.messages import read_request, read_stream_request, response, stream_response
+from server.rpc.parsing import checked, parser
 from server.translator import Translator
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["TranslationService"].full_name
 
 Context = grpc.aio.ServicerContext[Any, Any]
-M = TypeVar("M", pb.TranslateRequest, pb.TranslateStreamRequest)
+
+
+def _model_of(response: Any) -> str:
+    return str(response.model).partition("/")[0]
+
+
+COUNTED: dict[str, ModelOf] = {
+    f"/{SERVICE_NAME}/{name}": _model_of for name in ("Translate", "TranslateStream")
+}
+"""Methods that are work, and the model of their responses."""
 
 
 class TranslationService:
@@ -31,7 +41,7 @@ class TranslationService:
         self, request: pb.TranslateRequest | DecodeError, context: Context
     ) -> pb.TranslateResponse:
         """Translate; see the proto."""
-        message = _checked(request, "TranslateRequest")
+        message = checked(request, "TranslateRequest")
         domain = read_request(message, caller_of(context.peer()), context.time_remaining())
         return response(await self._translator.translate(domain))
 
@@ -39,7 +49,7 @@ class TranslationService:
         self, request: pb.TranslateStreamRequest | DecodeError, context: Context
     ) -> AsyncGenerator[pb.TranslateStreamResponse]:
         """TranslateStream; see the proto."""
-        message = _checked(request, "TranslateStreamRequest")
+        message = checked(request, "TranslateStreamRequest")
         domain = read_stream_request(message, caller_of(context.peer()), context.time_remaining())
         async with aclosing(self._translator.stream(domain)) as parts:
             async for part in parts:
@@ -55,37 +65,17 @@ def caller_of(peer: str) -> str:
     return peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
 
 
-def _checked(request: M | DecodeError, name: str) -> M:
-    if isinstance(request, DecodeError):
-        raise InvalidRequestError("request", f"these bytes are no {name}")
-    return request
-
-
-def _parser(message: type[M]) -> Callable[[bytes], M | DecodeError]:
-    """Gives the request, or the error as a value: raised here, gRPC would answer UNKNOWN before any
-    handler ran.
-    """
-
-    def parse(data: bytes) -> M | DecodeError:
-        try:
-            return message.FromString(data)
-        except DecodeError as error:
-            return error
-
-    return parse
-
-
 def make_handler(service: TranslationService) -> grpc.GenericRpcHandler:
     """What a grpc.aio server takes for the service."""
     methods = {
         "Translate": grpc.unary_unary_rpc_method_handler(
             service.translate,
-            request_deserializer=_parser(pb.TranslateRequest),
+            request_deserializer=parser(pb.TranslateRequest),
             response_serializer=pb.TranslateResponse.SerializeToString,
         ),
         "TranslateStream": grpc.unary_stream_rpc_method_handler(
             service.translate_stream,
-            request_deserializer=_parser(pb.TranslateStreamRequest),
+            request_deserializer=parser(pb.TranslateStreamRequest),
             response_serializer=pb.TranslateStreamResponse.SerializeToString,
         ),
     }

@@ -53,6 +53,7 @@ async def test_health_is_answered_for_the_whole_and_for_the_service(
 ) -> None:
     assert await health_of(channel) == SERVING
     assert await health_of(channel, "attendant.v1.TranslationService") == SERVING
+    assert await health_of(channel, "inference.GRPCInferenceService") == SERVING
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await health_of(channel, "no.such.Service")
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
@@ -96,6 +97,7 @@ async def test_reflection_describes_the_api_to_its_standard_client(
     listed = (await ask(list_services="")).list_services_response.service
     assert {service.name for service in listed} == {
         "attendant.v1.TranslationService",
+        "inference.GRPCInferenceService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }

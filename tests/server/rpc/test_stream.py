@@ -257,7 +257,7 @@ async def test_shutdown_waits_for_a_stream(numbers_package: Path) -> None:
             gate.allow(4)
             first = await anext(messages)
             stopping = asyncio.create_task(server.app.stop())
-            await until(lambda: server.app._drain._is_begun)
+            await until(lambda: server.app._drain.begun.is_set())
             gate.open()
             rest = [message async for message in messages]
         await stopping
