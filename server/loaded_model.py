@@ -77,18 +77,20 @@ class LoadedModel:
         for observer in self._observers:
             observer.close()
 
+    def check_language(self, field: str, language: str) -> None:
+        """Raises NotFoundError naming the languages there are."""
+        known = self.package.manifest.languages
+        if language not in known:
+            raise NotFoundError(
+                f"{field}: model {self.name} has no language {language!r}; it has"
+                f" {', '.join(known)}"
+            )
+
     def check_direction(self, source_language: str, target_language: str) -> None:
         """Raises NotFoundError naming the languages or directions there are."""
+        self.check_language("source_language", source_language)
+        self.check_language("target_language", target_language)
         manifest = self.package.manifest
-        for field, language in (
-            ("source_language", source_language),
-            ("target_language", target_language),
-        ):
-            if language not in manifest.languages:
-                known = ", ".join(manifest.languages)
-                raise NotFoundError(
-                    f"{field}: model {self.name} has no language {language!r}; it has {known}"
-                )
         direction = f"{source_language}-{target_language}"
         if direction not in manifest.directions:
             known = ", ".join(manifest.directions)

@@ -58,6 +58,8 @@ class TranslationRequest:
     timeout_s: float | None = None
     """Seconds until the caller gives up."""
     takes_partial: bool = False
+    takes_refusals: bool = False
+    """Whether a text that is wrong is answered so, and the others are translated."""
     returns_scores: bool = False
     returns_alignment: bool = False
     text_field: str = "texts[{}]"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from server.engine.async_engine import Completion
 from server.engine.hypothesis import FinishReason, Hypothesis
 from server.engine.sequence import Job
+from server.errors import InvalidRequestError
 from server.text.alignment import Alignment, align
 from server.text.document import assemble
 from server.text.sentences import Document
@@ -31,6 +32,7 @@ class Ending(enum.Enum):
     LOOP = "loop"
     DEADLINE = "deadline"
     EMPTY = "empty"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Translation:
     """
     sentences: list[TranslatedSentence] = field(default_factory=list)
     """In order, where the text was to be split."""
+    refusal: InvalidRequestError | None = None
+    """What is wrong with the text, where it was not translated."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,11 @@ class TranslatedSentence:
     translation: Translation
     is_part: bool
     """Whether it is a piece of a sentence that was too long for the model."""
+
+
+def refused(error: InvalidRequestError) -> Translation:
+    """What is answered to a text that is wrong."""
+    return Translation("", Ending.REFUSED, 0, 0, refusal=error)
 
 
 EMPTY_TRANSLATION = Translation("", Ending.EMPTY, 0, 0)

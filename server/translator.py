@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
 from server.config import ServerConfig
@@ -22,25 +21,28 @@ from server.engine.sequence import Job
 from server.errors import InvalidRequestError
 from server.loaded_model import LoadedModel
 from server.metrics import Metrics
+from server.refusals import Refusals
 from server.repository import ModelRepository
 from server.request import TranslationRequest
 from server.security.rate import Quotas
 from server.statistics import RequestClock
-from server.text.sentences import Document
+from server.text.sentences import Document, whole
+from server.texts import check_characters, check_count
 from server.translation import (
     EMPTY_TRANSLATION,
     Translation,
     Work,
     join_translations,
     make_translation,
+    refused,
 )
 
 MAX_INLINE_CHARACTERS = 4000
 """Of texts that are split and put together on the event loop, which takes about a millisecond;
 longer ones are in a thread.
 """
-CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-"""Control characters that a text may not hold; the others are white space to the tokenizer."""
+NOTHING = whole("")
+"""The document of a text that is not translated."""
 PARTIAL_MARGIN = 0.1
 """Share of the caller's time that is kept back to bring a partial result home."""
 MAX_PARTIAL_MARGIN_S = 0.1
@@ -71,6 +73,7 @@ class _Plan:
     request: TranslationRequest
     model: LoadedModel
     seed: int | None
+    refusals: Refusals
     documents: list[Document]
     """One a text."""
     work: list[Work]
@@ -99,9 +102,9 @@ class Translator:
         DeadlineError or UnavailableError. Cancelling it frees what it holds.
         """
         started, deadline = time.monotonic(), _deadline(request)
-        self._check_texts(request)
+        refusals = self._check_texts(request)
         async with self._models.use(request.model) as model:
-            plan = await self._plan(request, model, deadline, is_streamed=False)
+            plan = await self._plan(request, refusals, model, deadline, is_streamed=False)
             with model.statistics.request(started, len(request.texts)) as clock:
                 completions = await model.engine.generate([work.job for work in plan.work])
                 clock.decoded(max((c.waited_s for c in completions), default=0.0))
@@ -114,9 +117,9 @@ class Translator:
         Raises what `translate` raises.
         """
         started, deadline = time.monotonic(), _deadline(request)
-        self._check_texts(request)
+        refusals = self._check_texts(request)
         async with self._models.use(request.model) as model:
-            plan = await self._plan(request, model, deadline, is_streamed=True)
+            plan = await self._plan(request, refusals, model, deadline, is_streamed=True)
             with model.statistics.request(started, 1) as clock:
                 async with aclosing(self._parts(plan, clock)) as parts:
                     async for part in parts:
@@ -153,16 +156,26 @@ class Translator:
         return TranslationResult(translations, plan.model.package.label, plan.seed)
 
     async def _plan(
-        self, request: TranslationRequest, model: LoadedModel, deadline: float, is_streamed: bool
+        self,
+        request: TranslationRequest,
+        refusals: Refusals,
+        model: LoadedModel,
+        deadline: float,
+        is_streamed: bool,
     ) -> _Plan:
         model.check_direction(request.source_language, request.target_language)
         self._charge(request)
         return await _off_the_loop_if_long(
-            request, self._read, request, model, deadline, is_streamed
+            request, self._read, request, refusals, model, deadline, is_streamed
         )
 
     def _read(
-        self, request: TranslationRequest, model: LoadedModel, deadline: float, is_streamed: bool
+        self,
+        request: TranslationRequest,
+        refusals: Refusals,
+        model: LoadedModel,
+        deadline: float,
+        is_streamed: bool,
     ) -> _Plan:
         """Splits and tokenises."""
         manifest, tokenizer = model.package.manifest, model.tokenizer
@@ -171,38 +184,48 @@ class Translator:
             _check_streamable(request)
         encode = functools.cache(lambda text: tokenizer.encode(text, request.target_language))
         documents = read_documents(
-            request,
+            replace(request, texts=refusals.without_refused()),
             self._config,
             num_tokens=lambda text: len(encode(text)),
             max_tokens=manifest.architecture.max_length,
         )
-        work = []
+        work: list[Work] = []
         for i, document in enumerate(documents):
             prefix = request.target_prefixes[i] if request.target_prefixes else ""
-            for sentence in document.sentences:
-                source = encode(sentence.text)
-                _check_length(request.text_field.format(i), source, model)
-                options = reader.read(len(source), tokenizer.encode_target(prefix), i)
-                job = _job(request, source, options, deadline, is_streamed)
-                work.append(Work(sentence.text, request.target_language, job))
-                prefix = ""  # the text begins with it, not each of its sentences
+            found = []
+            with refusals.of(i):
+                for sentence in document.sentences:
+                    source = encode(sentence.text)
+                    _check_length(request.text_field.format(i), source, model)
+                    options = reader.read(len(source), tokenizer.encode_target(prefix), i)
+                    job = _job(request, source, options, deadline, is_streamed)
+                    found.append(Work(sentence.text, request.target_language, job))
+                    prefix = ""  # the text begins with it, not each of its sentences
+            if refusals.get(i):
+                documents[i] = NOTHING
+            else:
+                work += found
+        refusals.check()
         self._check_total(sum(len(w.job.source) for w in work))
-        return _Plan(request, model, reader.seed, documents, work)
+        return _Plan(request, model, reader.seed, refusals, documents, work)
 
-    def _check_texts(self, request: TranslationRequest) -> None:
+    def _check_texts(self, request: TranslationRequest) -> Refusals:
         texts, prefixes = request.texts, request.target_prefixes
         max_texts, max_characters = self._config.max_texts, self._config.max_text_characters
-        if len(texts) > max_texts:
-            problem = f"there are {len(texts)}, at most {max_texts} are allowed"
-            raise InvalidRequestError("texts", problem)
+        check_count(len(texts), max_texts)
         if prefixes and len(prefixes) != len(texts):
             problem = f"there are {len(prefixes)} for {len(texts)} texts; one each, or none at all"
             raise InvalidRequestError("target_prefixes", problem)
         most = self._config.max_document_characters if request.splits_sentences else max_characters
+        refusals = Refusals(request)
         for i, text in enumerate(texts):
-            _check_characters(request.text_field.format(i), text, most)
+            with refusals.of(i):
+                check_characters(request.text_field.format(i), text, most)
         for i, prefix in enumerate(prefixes):
-            _check_characters(request.prefix_field.format(i), prefix, max_characters)
+            with refusals.of(i):
+                check_characters(request.prefix_field.format(i), prefix, max_characters)
+        refusals.check()
+        return refusals
 
     def _charge(self, request: TranslationRequest) -> None:
         """Before tokens are made of the texts, which is work."""
@@ -231,24 +254,16 @@ def _translations(plan: _Plan, completions: Sequence[Completion]) -> list[Transl
     pairs = zip(plan.work, completions, strict=True)
     made = iter([make_translation(tokenizer, work, completion) for work, completion in pairs])
     translations = []
-    for document in plan.documents:
+    for i, document in enumerate(plan.documents):
+        if refusal := plan.refusals.get(i):
+            translations.append(refused(refusal))
+            continue
         parts = [next(made) for _ in document.sentences]
         if plan.request.splits_sentences:
             translations.append(join_translations(document, parts, language))
         else:
             translations += parts or [EMPTY_TRANSLATION]
     return translations
-
-
-def _check_characters(name: str, text: str, most: int) -> None:
-    if len(text) > most:
-        problem = f"it has {len(text)} characters, at most {most} are allowed"
-        raise InvalidRequestError(name, problem)
-    found = CONTROLS.search(text)
-    if found:
-        code = f"U+{ord(found.group()):04X}"
-        problem = f"control character {code} at position {found.start()} is not allowed"
-        raise InvalidRequestError(name, problem)
 
 
 def _check_length(name: str, source: list[int], model: LoadedModel) -> None:
@@ -261,7 +276,7 @@ def _check_length(name: str, source: list[int], model: LoadedModel) -> None:
 def _check_streamable(request: TranslationRequest) -> None:
     options = request.options
     if request.splits_sentences:
-        raise InvalidRequestError("splits_sentences", "a text that is split cannot be streamed")
+        raise InvalidRequestError("split_sentences", "a text that is split cannot be streamed")
     if (options.num_hypotheses or 1) > 1 and options.sampling is not None:
         problem = f"it is {options.num_hypotheses}, but only one sample can be streamed"
         raise InvalidRequestError("options.num_hypotheses", problem)

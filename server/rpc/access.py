@@ -32,6 +32,10 @@ OPEN = "open"
 METHODS = {
     f"/{SERVICE_NAME}/Translate": "translate",
     f"/{SERVICE_NAME}/TranslateStream": "translate",
+    f"/{SERVICE_NAME}/ListModels": "translate",
+    f"/{SERVICE_NAME}/GetModel": "translate",
+    f"/{SERVICE_NAME}/Tokenize": "translate",
+    f"/{SERVICE_NAME}/Detokenize": "translate",
     f"/{health.SERVICE_NAME}/Check": OPEN,
     f"/{health.SERVICE_NAME}/List": OPEN,
     f"/{health.SERVICE_NAME}/Watch": OPEN,

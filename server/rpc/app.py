@@ -29,6 +29,7 @@ from server.rpc.inference_v2.catalogue import Catalogue
 from server.rpc.interceptors import Accounting, StatusInterceptor
 from server.rpc.transport import connection_arguments, listen, refresh_all, tls_of
 from server.security.exposure import check_exposure
+from server.tokenization import Tokenization
 from server.translator import Translator
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,8 @@ class App:
         catalogue = Catalogue(
             self.models, self.config.stuck_after_s, is_serving=lambda: self._is_serving
         )
-        native = translation.TranslationService(translator)
+        tokenization = Tokenization(self.models, self.config, self._access.quotas)
+        native = translation.TranslationService(translator, tokenization, self.models)
         v2 = inference.InferenceService(translator, catalogue, self.config, accounting)
         handlers = (translation.make_handler(native), inference.make_handler(v2))
         server.add_generic_rpc_handlers(handlers)

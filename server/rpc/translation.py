@@ -8,12 +8,15 @@ from typing import Any
 
 import grpc
 from attendant_protos.v1 import translation_pb2 as pb
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
+from server.repository import ModelRepository
 from server.rpc.caller import caller_name
 from server.rpc.interceptors import ModelOf
 from server.rpc.messages import read_request, read_stream_request, response, stream_response
+from server.rpc.models import model_message
 from server.rpc.parsing import checked, parser
+from server.tokenization import Tokenization
 from server.translator import Translator
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["TranslationService"].full_name
@@ -26,7 +29,8 @@ def _model_of(response: Any) -> str:
 
 
 COUNTED: dict[str, ModelOf] = {
-    f"/{SERVICE_NAME}/{name}": _model_of for name in ("Translate", "TranslateStream")
+    f"/{SERVICE_NAME}/{name}": _model_of
+    for name in ("Translate", "TranslateStream", "Tokenize", "Detokenize")
 }
 """Methods that are work, and the model of their responses."""
 
@@ -34,8 +38,12 @@ COUNTED: dict[str, ModelOf] = {
 class TranslationService:
     """The handlers: errors leave as exceptions and are mapped by the interceptor."""
 
-    def __init__(self, translator: Translator) -> None:
+    def __init__(
+        self, translator: Translator, tokenization: Tokenization, models: ModelRepository
+    ) -> None:
         self._translator = translator
+        self._tokenization = tokenization
+        self._models = models
 
     async def translate(
         self, request: pb.TranslateRequest | DecodeError, context: Context
@@ -55,6 +63,42 @@ class TranslationService:
             async for part in parts:
                 yield stream_response(part)
 
+    async def list_models(
+        self, request: pb.ListModelsRequest | DecodeError, _context: Context
+    ) -> pb.ListModelsResponse:
+        """ListModels; see the proto."""
+        checked(request, "ListModelsRequest")
+        return pb.ListModelsResponse(models=map(model_message, self._models.entries()))
+
+    async def get_model(
+        self, request: pb.GetModelRequest | DecodeError, _context: Context
+    ) -> pb.GetModelResponse:
+        """GetModel; see the proto."""
+        message = checked(request, "GetModelRequest")
+        return pb.GetModelResponse(model=model_message(self._models.entry(message.model)))
+
+    async def tokenize(
+        self, request: pb.TokenizeRequest | DecodeError, context: Context
+    ) -> pb.TokenizeResponse:
+        """Tokenize; see the proto."""
+        message = checked(request, "TokenizeRequest")
+        found, model = await self._tokenization.tokenize(
+            message.model, message.texts, message.target_language, caller_of(context.peer())
+        )
+        texts = [pb.Pieces(pieces=tokens.pieces, ids=tokens.ids) for tokens in found]
+        return pb.TokenizeResponse(texts=texts, model=model)
+
+    async def detokenize(
+        self, request: pb.DetokenizeRequest | DecodeError, context: Context
+    ) -> pb.DetokenizeResponse:
+        """Detokenize; see the proto."""
+        message = checked(request, "DetokenizeRequest")
+        pieces = [text.pieces for text in message.texts]
+        texts, model = await self._tokenization.detokenize(
+            message.model, pieces, caller_of(context.peer())
+        )
+        return pb.DetokenizeResponse(texts=texts, model=model)
+
 
 def caller_of(peer: str) -> str:
     """Whom a call is counted to: the name of its key or, where there are no keys, the address of a
@@ -69,14 +113,30 @@ def make_handler(service: TranslationService) -> grpc.GenericRpcHandler:
     """What a grpc.aio server takes for the service."""
     methods = {
         "Translate": grpc.unary_unary_rpc_method_handler(
-            service.translate,
-            request_deserializer=parser(pb.TranslateRequest),
-            response_serializer=pb.TranslateResponse.SerializeToString,
+            service.translate, **_codecs(pb.TranslateRequest, pb.TranslateResponse)
         ),
         "TranslateStream": grpc.unary_stream_rpc_method_handler(
             service.translate_stream,
-            request_deserializer=parser(pb.TranslateStreamRequest),
-            response_serializer=pb.TranslateStreamResponse.SerializeToString,
+            **_codecs(pb.TranslateStreamRequest, pb.TranslateStreamResponse),
+        ),
+        "ListModels": grpc.unary_unary_rpc_method_handler(
+            service.list_models, **_codecs(pb.ListModelsRequest, pb.ListModelsResponse)
+        ),
+        "GetModel": grpc.unary_unary_rpc_method_handler(
+            service.get_model, **_codecs(pb.GetModelRequest, pb.GetModelResponse)
+        ),
+        "Tokenize": grpc.unary_unary_rpc_method_handler(
+            service.tokenize, **_codecs(pb.TokenizeRequest, pb.TokenizeResponse)
+        ),
+        "Detokenize": grpc.unary_unary_rpc_method_handler(
+            service.detokenize, **_codecs(pb.DetokenizeRequest, pb.DetokenizeResponse)
         ),
     }
     return grpc.method_handlers_generic_handler(SERVICE_NAME, methods)
+
+
+def _codecs(request: type[Message], response: type[Message]) -> dict[str, Any]:
+    return {
+        "request_deserializer": parser(request),
+        "response_serializer": response.SerializeToString,
+    }

@@ -88,11 +88,16 @@ class Tokenizer:
         """The piece of an id."""
         return str(self._processor.id_to_piece(token_id))
 
-    def find(self, piece: str) -> int | None:
-        """The id of a piece that text can consist of; None where there is no such piece."""
+    def id_of(self, piece: str) -> int | None:
+        """The id of a piece; None where there is no such piece."""
         token_id = int(self._processor.piece_to_id(piece))
         is_known = token_id != self._ids.unk or piece == self.piece(self._ids.unk)
-        return token_id if is_known and token_id not in self._special else None
+        return token_id if is_known else None
+
+    def find(self, piece: str) -> int | None:
+        """The id of a piece that text can consist of; None where there is no such piece."""
+        token_id = self.id_of(piece)
+        return token_id if token_id not in self._special else None
 
 
 def _load(model: bytes, ids: SpecialIds) -> sentencepiece.SentencePieceProcessor:

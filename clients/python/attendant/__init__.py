@@ -14,6 +14,7 @@ from attendant.errors import (
     NotFoundError,
     OverloadedError,
     PermissionDeniedError,
+    TextsRefusedError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -25,6 +26,7 @@ from attendant.translation import (
     Hypothesis,
     Token,
     TokenLink,
+    TranslatedSentence,
     Translation,
     TranslationPart,
 )
@@ -51,8 +53,10 @@ __all__ = [
     "PermissionDeniedError",
     "Priority",
     "Sampling",
+    "TextsRefusedError",
     "Token",
     "TokenLink",
+    "TranslatedSentence",
     "Translation",
     "TranslationPart",
     "UnauthenticatedError",

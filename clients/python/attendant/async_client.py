@@ -111,7 +111,8 @@ class AsyncClient:
         """Translates a text, or several in one call. Cancelling the task cancels the call.
 
         Args:
-            text: A sentence, or a sequence of them. An empty sequence is answered without a call.
+            text: A sentence, or a sequence of them; with `Options.split_sentences` paragraphs or
+                pages. An empty sequence is answered without a call.
             source_language: Language of the text, a code such as "en".
             target_language: Language to translate into, a code such as "de".
             model: Name of the model; may be left out where the server has only one.
@@ -122,6 +123,7 @@ class AsyncClient:
             One `Translation` for a string; for a sequence a list in the same order.
 
         Raises:
+            TextsRefusedError: Some of several texts are wrong; it has the others' translations.
             AttendantError: Or the one of its kinds that fits; see `attendant.errors`.
         """
         texts = [text] if isinstance(text, str) else text

@@ -2,6 +2,7 @@
 
     AttendantError               any other status; the base of all
     ├── InvalidRequestError      a field is wrong; the message names it and its limit
+    │   └── TextsRefusedError    some texts are wrong; it has the translations of the others
     ├── UnauthenticatedError     no API key, or none that the server knows
     ├── PermissionDeniedError    the key may not do this
     ├── NotFoundError            no such model or language; the message names what exists
@@ -15,11 +16,13 @@ The message is the server's own, and `code` the status it came with. A task that
 this process raises `asyncio.CancelledError` as ever, not the error of that name here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar, cast
 
 import grpc
+
+from attendant.translation import Translation
 
 _Code = grpc.StatusCode
 
@@ -39,6 +42,16 @@ class InvalidRequestError(AttendantError):
     """A field of the request is wrong."""
 
     usual_code = _Code.INVALID_ARGUMENT
+
+
+class TextsRefusedError(InvalidRequestError):
+    """Some texts of a call are wrong; the others have been translated."""
+
+    def __init__(self, translations: Sequence[Translation]) -> None:
+        refused = [translation.refusal for translation in translations if translation.refusal]
+        super().__init__("; ".join(refused))
+        self.translations = translations
+        """One for each text, in their order; those of the wrong ones have a `refusal`."""
 
 
 class UnauthenticatedError(AttendantError):

@@ -103,6 +103,7 @@ def read_request(
         priority=read_priority(values),
         caller=caller,
         timeout_s=read_timeout(values, remaining_s),
+        splits_sentences=values.get("split_sentences", False),
         takes_partial=values.get("partial_at_deadline", False),
         returns_scores=any(OUTPUTS[name].needs_scores for name in outputs),
         returns_alignment=any(OUTPUTS[name].needs_alignment for name in outputs),

@@ -37,6 +37,7 @@ PARAMETERS: dict[str, type] = {
     "priority": int,
     "timeout": int,
     "partial_at_deadline": bool,
+    "split_sentences": bool,
     "stream": bool,
     # Triton's client sends it with streams; here every last answer says that it is the last.
     "triton_enable_empty_final_response": bool,
@@ -130,6 +131,8 @@ SAMPLING_FIELD = "/".join(_SAMPLING)
 
 def as_named_here(field: str) -> str:
     """What this protocol calls a field that the use case has refused."""
+    if field == "split_sentences":
+        return f"parameters.{field}"
     if field == "options.sampling":
         return f"parameters.{SAMPLING_FIELD}"
     for theirs in ("options.sampling.", "options."):

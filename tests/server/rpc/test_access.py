@@ -28,6 +28,10 @@ UNAUTHENTICATED = (grpc.StatusCode.UNAUTHENTICATED, NEEDED)
 SERVED = {
     "/attendant.v1.TranslationService/Translate",
     "/attendant.v1.TranslationService/TranslateStream",
+    "/attendant.v1.TranslationService/ListModels",
+    "/attendant.v1.TranslationService/GetModel",
+    "/attendant.v1.TranslationService/Tokenize",
+    "/attendant.v1.TranslationService/Detokenize",
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
@@ -203,16 +207,18 @@ async def test_what_needs_admin_is_for_keys_that_have_it(
 async def test_without_keys_everybody_may_what_the_option_says(
     without_keys: str, is_let_in: bool
 ) -> None:
-    async with empty_server(without_keys=without_keys) as app:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
-            stub = TranslationServiceStub(channel)
-            code, _ = await refusal(stub.Translate(request("Dogs.", model="nobody")))
-            if is_let_in:
-                assert await refusal(say(channel, LOAD)) == NO_MODEL
-                assert code is grpc.StatusCode.PERMISSION_DENIED
-            else:
-                assert (await refusal(say(channel, LOAD)))[0] is grpc.StatusCode.PERMISSION_DENIED
-                assert code is grpc.StatusCode.NOT_FOUND  # let in, and there is no such model
+    async with (
+        empty_server(without_keys=without_keys) as app,
+        grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel,
+    ):
+        stub = TranslationServiceStub(channel)
+        code, _ = await refusal(stub.Translate(request("Dogs.", model="nobody")))
+        if is_let_in:
+            assert await refusal(say(channel, LOAD)) == NO_MODEL
+            assert code is grpc.StatusCode.PERMISSION_DENIED
+        else:
+            assert (await refusal(say(channel, LOAD)))[0] is grpc.StatusCode.PERMISSION_DENIED
+            assert code is grpc.StatusCode.NOT_FOUND  # let in, and there is no such model
 
 
 @pytest.mark.parametrize("key", [None, "web", "ops"])

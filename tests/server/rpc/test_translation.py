@@ -74,9 +74,9 @@ async def test_what_does_not_exist_is_not_found(
     ("bad", "message"),
     [
         (request(*["a"] * 17), "texts: there are 17, at most 16 are allowed"),
-        (request("a", "b" * 5001), "texts[1]: it has 5001 characters, at most 5000 are allowed"),
+        (request("b" * 5001), "texts[0]: it has 5001 characters, at most 5000 are allowed"),
         (request("one hundred " * 60), "tokens, model numbers takes at most 64"),
-        (request("a", "se\0ven"), "texts[1]: control character U+0000 at position 2"),
+        (request("se\0ven"), "texts[0]: control character U+0000 at position 2"),
         (request("a\x7f"), "texts[0]: control character U+007F"),
         (
             request("a", options=pb.DecodingOptions(max_target_tokens=0)),
