@@ -61,7 +61,6 @@ def read_request(
         texts=list(message.texts),
         target_prefixes=list(message.target_prefixes),
         splits_sentences=message.split_sentences,
-        takes_refusals=True,
         **_shared_fields(message, caller, timeout_s),
     )
 
@@ -91,6 +90,7 @@ def _shared_fields(
         "caller": caller,
         "timeout_s": timeout_s,
         "takes_partial": message.partial_at_deadline,
+        "takes_refusals": True,
         "returns_scores": message.output.scores,
         "returns_alignment": message.output.alignment,
     }
