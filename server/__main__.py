@@ -16,9 +16,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The exit code: 0 after a clean stop, 1 if it could not start, 2 for an unknown option or for
     certificates and keys that cannot be used.
     """
-    configure_logging()
     try:
         config = parse_config(sys.argv[1:] if arguments is None else arguments, os.environ)
+        configure_logging(config.log_format)
         asyncio.run(serve_until_signalled(config))
     except AttendantError as error:
         print(f"error: {error}", file=sys.stderr)

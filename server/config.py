@@ -14,6 +14,8 @@ from typing import Any
 
 from server.cpu_limit import available_cpus
 from server.errors import ConfigError
+from server.log import FORMATS
+from server.version import server_version
 
 ENVIRONMENT_PREFIX = "ATTENDANT_"
 PERMISSIONS = ("translate", "admin")
@@ -88,6 +90,19 @@ class ServerConfig:
     min_ping_interval_s: float = option(
         60.0, "seconds between a client's pings; the third that comes too soon ends the connection"
     )
+    log_format: str = option("text", "lines of the log: text, or json")
+    log_requests: bool = option(False, "log a line for each call: method, status, time, caller")
+    log_texts: bool = option(
+        False, "log the texts and their translations, which otherwise appear nowhere"
+    )
+    trace_endpoint: str = option(
+        "",
+        "gRPC address of an OpenTelemetry collector, such as http://localhost:4317, that gets a"
+        " trace of each call; empty for none",
+    )
+    trace_ratio: float = option(
+        1.0, "share of the calls that are traced where the caller has not decided"
+    )
     device: str = option("cpu", "what decodes: cpu, or cuda for a GPU, with the extra gpu")
     variant: str = option(
         "",
@@ -132,6 +147,8 @@ class ServerConfig:
     )
 
     def __post_init__(self) -> None:
+        self._require("log_format", self.log_format in FORMATS, " or ".join(FORMATS))
+        self._require("trace_ratio", 0 <= self.trace_ratio <= 1, "between 0 and 1")
         self._require("device", self.device in DEVICES, " or ".join(DEVICES))
         for name in (
             "num_slots",
@@ -203,6 +220,7 @@ def parse_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Se
         epilog=f"Each option can be set in the environment too, as {ENVIRONMENT_PREFIX}PORT.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"attendant {server_version()}")
     fields = dataclasses.fields(ServerConfig)
     for item in fields:
         flag = "--" + item.name.replace("_", "-")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -28,6 +29,7 @@ from server.security.rate import Quotas
 from server.statistics import RequestClock
 from server.text.sentences import Document, whole
 from server.texts import check_characters, check_count
+from server.tracing import Tracing
 from server.translation import (
     EMPTY_TRANSLATION,
     Translation,
@@ -36,6 +38,8 @@ from server.translation import (
     make_translation,
     refused,
 )
+
+logger = logging.getLogger(__name__)
 
 MAX_INLINE_CHARACTERS = 4000
 """Of texts that are split and put together on the event loop, which takes about a millisecond;
@@ -89,7 +93,9 @@ class Translator:
         config: ServerConfig,
         metrics: Metrics,
         quotas: Quotas | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing or Tracing()
         self._models = models
         self._config = config
         self._metrics = metrics
@@ -107,8 +113,11 @@ class Translator:
             plan = await self._plan(request, refusals, model, deadline, is_streamed=False)
             with model.statistics.request(started, len(request.texts)) as clock:
                 completions = await model.engine.generate([work.job for work in plan.work])
-                clock.decoded(max((c.waited_s for c in completions), default=0.0))
-                found = await _off_the_loop_if_long(request, _translations, plan, completions)
+                clock.decoded(max((c.times.waited_s for c in completions), default=0.0))
+                for completion in completions:
+                    self._observe(model, completion)
+                with self._tracing.writing([c.times for c in completions]):
+                    found = await _off_the_loop_if_long(request, _translations, plan, completions)
                 return self._result(plan, found)
 
     async def stream(self, request: TranslationRequest) -> AsyncGenerator[str | TranslationResult]:
@@ -137,8 +146,10 @@ class Translator:
         async with aclosing(plan.model.engine.stream(work.job)) as parts:
             async for part in parts:
                 if isinstance(part, Completion):
-                    clock.decoded(part.waited_s)
-                    translation = make_translation(tokenizer, work, part)
+                    clock.decoded(part.times.waited_s)
+                    self._observe(plan.model, part)
+                    with self._tracing.writing([part.times]):
+                        translation = make_translation(tokenizer, work, part)
                     if rest := translation.text[len(sent) :]:
                         yield rest
                     yield self._result(plan, [translation])
@@ -149,10 +160,18 @@ class Translator:
                     yield text[len(sent) :]
                     sent = text
 
+    def _observe(self, model: LoadedModel, completion: Completion) -> None:
+        num_tokens = len(completion.hypotheses[0].tokens)
+        self._metrics.observe_sequence(model.name, completion.times, num_tokens)
+
     def _result(self, plan: _Plan, translations: list[Translation]) -> TranslationResult:
-        tokens, name = self._metrics.tokens, plan.model.name
-        tokens.labels(name, "source").inc(sum(t.num_source_tokens for t in translations))
-        tokens.labels(name, "target").inc(sum(t.num_target_tokens for t in translations))
+        for t in translations:
+            self._metrics.observe_text(
+                plan.model.name, t.ending.value, t.num_source_tokens, t.num_target_tokens
+            )
+        if self._config.log_texts:
+            for text, translation in zip(plan.request.texts, translations, strict=True):
+                logger.info("translated %r to %r", text, translation.text)
         return TranslationResult(translations, plan.model.package.label, plan.seed)
 
     async def _plan(

@@ -8,7 +8,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from server.engine.admission import Admission, Group
@@ -17,6 +17,7 @@ from server.engine.hypothesis import Hypothesis
 from server.engine.remote import RemoteWorker
 from server.engine.sequence import Job, SequenceStatus
 from server.engine.sequence import Sequence as EngineSequence
+from server.engine.times import Times
 from server.engine.wire import Outcome, Report
 from server.engine.worker import Worker
 from server.errors import DeadlineError, QueueFullError, UnavailableError
@@ -36,8 +37,7 @@ class Completion:
 
     hypotheses: list[Hypothesis]
     """Best first; at least one."""
-    waited_s: float = 0.0
-    """How long it waited for rows."""
+    times: Times = field(default_factory=Times)
 
 
 @dataclass
@@ -226,7 +226,7 @@ def _settle(pending: _Pending, sequence: EngineSequence | Outcome) -> None:
         _fail(pending, DeadlineError("the deadline passed, or was too close for this text"))
         return
     if not pending.future.done():
-        pending.future.set_result(Completion(sequence.hypotheses, sequence.waited_s))
+        pending.future.set_result(Completion(sequence.hypotheses, sequence.times))
     if pending.stream is not None:
         pending.stream.put_nowait(None)
 

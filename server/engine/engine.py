@@ -156,13 +156,20 @@ class Engine:
         if schedule.rows:
             num_rows = len(schedule.rows)
             for sequence in schedule.admitted:
-                sequence.waited_s = started - sequence.arrival
+                sequence.times.waited_s = started - sequence.arrival
             self._advance(self._compute(schedule))
-            seconds = self._clock() - started
-            self._pace.observe_step(seconds)
-            self._report(num_rows, len(schedule.admitted), seconds)
+            now = self._clock()
+            self._pace.observe_step(now - started)
+            self._note_times(schedule.admitted, now)
+            self._report(num_rows, len(schedule.admitted), now - started)
         result, self._result = self._result, StepResult()
         return result
+
+    def _note_times(self, admitted: list[Sequence], now: float) -> None:
+        for sequence in admitted:
+            sequence.times.first_token_s = now - sequence.arrival
+        for sequence in self._result.ended:
+            sequence.times.total_s = now - sequence.arrival
 
     def _compute(self, schedule: Schedule) -> list[list[Candidate]]:
         """Candidates for each row."""
@@ -170,7 +177,11 @@ class Engine:
         if schedule.admitted:
             sources = [sequence.job.source for sequence in schedule.admitted]
             slots = [sequence.search.rows[0].slot for sequence in schedule.admitted]
+            started = self._clock()
             self._runner.encode(sources, slots)
+            seconds = self._clock() - started
+            for sequence in schedule.admitted:
+                sequence.times.encoding_s = seconds
         logits = self._runner.decode_step([self._last_token(row) for row in schedule.rows])
         logits[:, self._never] = -float("inf")
         picks: list[AnyPick] = [GREEDY] * len(schedule.rows)

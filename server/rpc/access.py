@@ -19,6 +19,7 @@ from server.config import ServerConfig
 from server.errors import AttendantError, PermissionDeniedError, UnauthenticatedError
 from server.log import request_id
 from server.metrics import Metrics
+from server.rpc import channelz
 from server.rpc.caller import caller_name
 from server.rpc.inference_v2 import service as inference
 from server.rpc.status import refuse, status_of
@@ -26,6 +27,7 @@ from server.rpc.translation import SERVICE_NAME
 from server.security.keys import ApiKey, KeyRing, read_keys
 from server.security.rate import Quotas
 from server.security.watched import Watched
+from server.tracing import Tracing
 
 OPEN = "open"
 """Needs no key: probes have none."""
@@ -39,6 +41,8 @@ METHODS = {
     f"/{health.SERVICE_NAME}/Check": OPEN,
     f"/{health.SERVICE_NAME}/List": OPEN,
     f"/{health.SERVICE_NAME}/Watch": OPEN,
+    # It tells of all connections, others' too.
+    **{f"/{channelz.SERVICE_NAME}/{method}": "admin" for method in channelz.METHODS},
     # The API is no secret, but whoever has no key has no use for it.
     f"/{reflection.SERVICE_NAME}/ServerReflectionInfo": "translate",
     # Of the Open Inference Protocol: probes are open, and what changes the server is not for all.
@@ -126,9 +130,10 @@ def _request_id(metadata: Metadata) -> str:
 class AccessInterceptor(grpc.aio.ServerInterceptor):
     """The outermost: gives each call its id and its caller's name, or refuses it."""
 
-    def __init__(self, access: Access, metrics: Metrics) -> None:
+    def __init__(self, access: Access, metrics: Metrics, tracing: Tracing) -> None:
         self._access = access
         self._metrics = metrics
+        self._tracing = tracing
 
     async def intercept_service(
         self,
@@ -142,6 +147,7 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         metadata = handler_call_details.invocation_metadata or ()
         # A call has a task of its own, and so this context.
         request_id.set(_request_id(metadata))
+        self._tracing.join(metadata)
         try:
             caller_name.set(self._access.enter(handler_call_details.method, metadata))
         except AttendantError as error:

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 
 import grpc
+from grpc_channelz.v1.channelz import add_channelz_servicer
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
@@ -21,8 +22,9 @@ from server.errors import ConfigError
 from server.loaded_model import load_model
 from server.metrics import Metrics
 from server.repository import ModelRepository
-from server.rpc import translation
+from server.rpc import channelz, translation
 from server.rpc.access import Access, AccessInterceptor
+from server.rpc.access_log import AccessLog
 from server.rpc.drain import Drain
 from server.rpc.inference_v2 import service as inference
 from server.rpc.inference_v2.catalogue import Catalogue
@@ -30,6 +32,7 @@ from server.rpc.interceptors import Accounting, StatusInterceptor
 from server.rpc.transport import connection_arguments, listen, refresh_all, tls_of
 from server.security.exposure import check_exposure
 from server.tokenization import Tokenization
+from server.tracing import make_tracing
 from server.translator import Translator
 
 logger = logging.getLogger(__name__)
@@ -64,6 +67,7 @@ class App:
         self._tls = tls_of(config)
         self._access = Access(config)
         self.metrics = Metrics()
+        self._tracing = make_tracing(config)
         self.models = ModelRepository(
             config.models,
             lambda folder: load_model(folder, config, self.metrics),
@@ -81,16 +85,24 @@ class App:
         """Where it listens, known after `start`."""
 
     def _make_server(self) -> grpc.aio.Server:
-        accounting = Accounting(self.metrics, self._drain, self._access.quotas)
+        accounting = Accounting(
+            self.metrics,
+            self._drain,
+            self._access.quotas,
+            self._tracing,
+            AccessLog(self.config.log_requests),
+        )
         counted = translation.COUNTED | inference.COUNTED
         server = grpc.aio.server(
             interceptors=[
-                AccessInterceptor(self._access, self.metrics),
+                AccessInterceptor(self._access, self.metrics, self._tracing),
                 StatusInterceptor(SERVICES, counted, accounting),
             ],
             options=SERVER_OPTIONS + connection_arguments(self.config),
         )
-        translator = Translator(self.models, self.config, self.metrics, self._access.quotas)
+        translator = Translator(
+            self.models, self.config, self.metrics, self._access.quotas, self._tracing
+        )
         catalogue = Catalogue(
             self.models, self.config.stuck_after_s, is_serving=lambda: self._is_serving
         )
@@ -100,7 +112,8 @@ class App:
         handlers = (translation.make_handler(native), inference.make_handler(v2))
         server.add_generic_rpc_handlers(handlers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        add_channelz_servicer(server)
+        names = (*SERVICES, channelz.SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
 
@@ -116,6 +129,7 @@ class App:
         self._reload = asyncio.create_task(self._watch_files())
         await self.models.start(self.config.models_at_start)
         await self._set_health(SERVING)
+        await self._set_model_health()
         self._watch = asyncio.create_task(self._watch_models())
 
     def _listen(self) -> None:
@@ -158,6 +172,7 @@ class App:
                 logger.error("engines are %s", "healthy again" if is_healthy else "dead or stuck")
                 await self._set_health(SERVING if is_healthy else NOT_SERVING)
             was_healthy = is_healthy
+            await self._set_model_health()
             await self.models.revive()
             if 0 < self.config.model_poll_s <= time.monotonic() - looked:
                 await self.models.refresh()
@@ -168,6 +183,13 @@ class App:
         for service in ("", *SERVICES):
             await self._health.set(service, status)
 
+    async def _set_model_health(self) -> None:
+        """Health of each model, as models/NAME: whether it is loaded, and its engine moves."""
+        for entry in self.models.entries():
+            model = entry.serving
+            is_healthy = model is not None and model.engine.is_healthy(self.config.stuck_after_s)
+            await self._health.set(f"models/{entry.name}", SERVING if is_healthy else NOT_SERVING)
+
     async def stop(self) -> None:
         """Drains: health off, a delay for load balancers, no new calls, the running ones finish,
         engines stop.
@@ -175,6 +197,8 @@ class App:
         if self._watch is not None:  # it has served: others may still send work here
             self._watch.cancel()
             await self._set_health(NOT_SERVING)
+            for entry in self.models.entries():
+                await self._health.set(f"models/{entry.name}", NOT_SERVING)
             await asyncio.sleep(self.config.drain_delay_s)
         if not await self._drain.finish(self.config.drain_timeout_s):
             logger.error("calls still ran after %s s and are cut off", self.config.drain_timeout_s)
@@ -183,6 +207,7 @@ class App:
         await self._server.stop(FLUSH_S)
         await self._probes.stop(None)
         await self.models.close()
+        await asyncio.to_thread(self._tracing.close)
 
 
 @contextlib.asynccontextmanager

@@ -13,10 +13,12 @@ from typing import Any, TypeAlias, cast
 import grpc
 
 from server.metrics import Metrics
+from server.rpc.access_log import AccessLog
 from server.rpc.caller import caller_name
 from server.rpc.drain import Drain
 from server.rpc.status import refuse, status_of, trailing_metadata
 from server.security.rate import Quotas
+from server.tracing import Tracing
 
 Context = grpc.aio.ServicerContext[Any, Any]
 UnaryHandler = Callable[[Any, Context], Awaitable[Any]]
@@ -29,8 +31,12 @@ ModelOf = Callable[[Any], str]
 class Accounting:
     """Work in flight, whichever call or stream brought it: admitted, timed and counted."""
 
-    def __init__(self, metrics: Metrics, drain: Drain, quotas: Quotas) -> None:
+    def __init__(
+        self, metrics: Metrics, drain: Drain, quotas: Quotas, tracing: Tracing, log: AccessLog
+    ) -> None:
         self._metrics = metrics
+        self._tracing = tracing
+        self._log = log
         self._drain = drain
         self._quotas = quotas
 
@@ -40,28 +46,40 @@ class Accounting:
         return self._drain.begun
 
     @contextlib.contextmanager
-    def work(self, is_charged: bool = True) -> Iterator[Outcome]:
-        """The block is one piece of work; `is_charged` where it counted as a request already, as
-        every call does when it comes. Its exceptions leave as StatusError, but for its
-        cancellation.
+    def work(self, method: str, is_charged: bool = True) -> Iterator[Outcome]:
+        """The block is one piece of work for `method`, package.Service/Method; `is_charged` where
+        it counted as a request already, as every call does when it comes. Its exceptions leave as
+        StatusError, but for its cancellation.
         """
         outcome = Outcome()
         started = time.monotonic()
+        with self._tracing.work(method) as span:
+            try:
+                yield from self._admitted(outcome, is_charged)
+            finally:
+                seconds = time.monotonic() - started
+                span.set_attribute("rpc.grpc.status_code", outcome.code.value[0])
+                self._metrics.requests.labels(outcome.model, outcome.code.name).inc()
+                if outcome.code is grpc.StatusCode.OK:
+                    self._metrics.latency.labels(outcome.model).observe(seconds)
+                self._log.write(method, outcome.code, outcome.model, seconds)
+
+    def _admitted(self, outcome: Outcome, is_charged: bool) -> Iterator[Outcome]:
+        """Gives `outcome` while the work is let in, and its code afterwards."""
         caller = caller_name.get()
         try:
             if not is_charged:
                 self._quotas.charge_request_of(caller)
             with self._drain.admit(), self._quotas.running(caller):
                 yield outcome
+            outcome.code = grpc.StatusCode.OK
         except (asyncio.CancelledError, GeneratorExit):
-            self._metrics.requests.labels("", grpc.StatusCode.CANCELLED.name).inc()
+            outcome.fail(grpc.StatusCode.CANCELLED)
             raise
         except Exception as error:
             status = status_of(error)
-            self._metrics.requests.labels("", status.code.name).inc()
+            outcome.fail(status.code)
             raise status from error
-        self._metrics.requests.labels(outcome.model, grpc.StatusCode.OK.name).inc()
-        self._metrics.latency.labels(outcome.model).observe(time.monotonic() - started)
 
 
 class Outcome:
@@ -70,6 +88,12 @@ class Outcome:
     def __init__(self) -> None:
         self.model = ""
         """Its name; empty where the work failed, for a label must not be the caller's to choose."""
+        self.code = grpc.StatusCode.UNKNOWN
+        """Known at its end."""
+
+    def fail(self, code: grpc.StatusCode) -> None:
+        """It came to nothing."""
+        self.model, self.code = "", code
 
 
 class StatusInterceptor(grpc.aio.ServerInterceptor):
@@ -93,33 +117,35 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or not method.startswith(self._prefixes):
             return handler
-        model_of = self._counted.get(method)
+        name, model_of = method.removeprefix("/"), self._counted.get(method)
         options = {
             "request_deserializer": handler.request_deserializer,
             "response_serializer": handler.response_serializer,
         }
         if handler.request_streaming:
-            stream = self._wrap_stream(cast("StreamHandler", handler.stream_stream), model_of)
+            stream = self._wrap_stream(cast("StreamHandler", handler.stream_stream), name, model_of)
             return grpc.stream_stream_rpc_method_handler(stream, **options)
         if handler.response_streaming:
-            stream = self._wrap_stream(cast("StreamHandler", handler.unary_stream), model_of)
+            stream = self._wrap_stream(cast("StreamHandler", handler.unary_stream), name, model_of)
             return grpc.unary_stream_rpc_method_handler(stream, **options)
-        unary = self._wrap_unary(cast("UnaryHandler", handler.unary_unary), model_of)
+        unary = self._wrap_unary(cast("UnaryHandler", handler.unary_unary), name, model_of)
         return grpc.unary_unary_rpc_method_handler(unary, **options)
 
-    def _wrap_unary(self, inner: UnaryHandler, model_of: ModelOf | None) -> UnaryHandler:
+    def _wrap_unary(self, inner: UnaryHandler, name: str, model_of: ModelOf | None) -> UnaryHandler:
         async def call(request: Any, context: Context) -> Any:
-            async with self._call(context, model_of) as answered:
+            async with self._call(context, name, model_of) as answered:
                 response = await inner(request, context)
                 answered(response)
             return response
 
         return call
 
-    def _wrap_stream(self, inner: StreamHandler, model_of: ModelOf | None) -> StreamHandler:
+    def _wrap_stream(
+        self, inner: StreamHandler, name: str, model_of: ModelOf | None
+    ) -> StreamHandler:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             answers = contextlib.aclosing(cast("Any", inner(request, context)))
-            async with self._call(context, model_of) as answered, answers as responses:
+            async with self._call(context, name, model_of) as answered, answers as responses:
                 response = None
                 async for response in responses:
                     yield response
@@ -129,7 +155,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
     @contextlib.asynccontextmanager
     async def _call(
-        self, context: Context, model_of: ModelOf | None
+        self, context: Context, name: str, model_of: ModelOf | None
     ) -> AsyncIterator[Callable[[Any], None]]:
         """A call in flight, its exceptions turned into a status; gives what to tell of the last
         response.
@@ -139,7 +165,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
             if model_of is None:
                 yield lambda _response: None
             else:
-                with self._accounting.work() as outcome:
+                with self._accounting.work(name) as outcome:
                     yield lambda response: setattr(outcome, "model", model_of(response))
         except Exception as error:
             await refuse(context, error)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 from server.config import ServerConfig
 from server.loaded_model import LoadedModel
 from server.package import device_of
@@ -11,9 +9,9 @@ from server.rpc.inference_stubs import inference_pb2 as pb
 from server.rpc.inference_v2.outputs import OUTPUTS, TextOutput
 from server.rpc.inference_v2.tensors import INPUTS, TEXT
 from server.statistics import Duration
+from server.version import server_version
 
 SERVER_NAME = "attendant"
-DISTRIBUTION = "attendant-house"
 PLATFORM = "onnxruntime_onnx"
 EXTENSIONS = (
     "model_configuration",
@@ -30,11 +28,9 @@ _NANOSECONDS = 1_000_000_000
 
 def server_metadata() -> pb.ServerMetadataResponse:
     """Who answers."""
-    try:
-        version = metadata.version(DISTRIBUTION)
-    except metadata.PackageNotFoundError:  # run from a folder, beside dependencies of its own
-        version = "unknown"
-    return pb.ServerMetadataResponse(name=SERVER_NAME, version=version, extensions=EXTENSIONS)
+    return pb.ServerMetadataResponse(
+        name=SERVER_NAME, version=server_version(), extensions=EXTENSIONS
+    )
 
 
 def model_metadata(model: LoadedModel) -> pb.ModelMetadataResponse:

@@ -18,6 +18,8 @@ MAX_AT_ONCE = 128
 left on the wire until one of them is done.
 """
 
+METHOD = "inference.GRPCInferenceService/ModelStreamInfer"
+
 Respond = Callable[[Any], AsyncGenerator[pb.ModelInferResponse]]
 """Answers one request, the last time with FINAL."""
 
@@ -74,7 +76,7 @@ class InferStream:
     async def _answer(self, request: Any) -> None:
         """Answers one request; its error goes into an answer, and the stream goes on."""
         try:
-            with self._accounting.work(is_charged=False) as outcome:
+            with self._accounting.work(METHOD, is_charged=False) as outcome:
                 async with aclosing(self._respond(request)) as responses:
                     async for response in responses:
                         outcome.model = response.model_name

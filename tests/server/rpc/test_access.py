@@ -245,9 +245,12 @@ async def test_the_table_has_every_method_that_is_served(monkeypatch: pytest.Mon
     monkeypatch.setattr(kind, "add_generic_rpc_handlers", note)
     async with empty_server():
         pass
+    channelz = {method for method in served if method.startswith("/grpc.channelz.")}
+    assert channelz
+    assert {METHODS[method] for method in channelz} == {"admin"}
     inference = {method for method in served if method.startswith("/inference.")}
     assert len(inference) == 20
-    assert served - inference == SERVED | {"/grpc.health.v1.Health/List"} & served
+    assert served - inference - channelz == SERVED | {"/grpc.health.v1.Health/List"} & served
     assert served <= METHODS.keys()
 
 

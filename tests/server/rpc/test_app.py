@@ -48,10 +48,12 @@ async def health_of(channel: grpc.aio.Channel, service: str = "") -> int:
     return int(response.status)
 
 
-async def test_health_is_answered_for_the_whole_and_for_the_service(
+async def test_health_is_answered_for_the_whole_the_services_and_the_models(
     channel: grpc.aio.Channel,
 ) -> None:
     assert await health_of(channel) == SERVING
+    assert await health_of(channel, "inference.GRPCInferenceService") == SERVING
+    assert await health_of(channel, "models/numbers") == SERVING
     assert await health_of(channel, "attendant.v1.TranslationService") == SERVING
     assert await health_of(channel, "inference.GRPCInferenceService") == SERVING
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -98,6 +100,7 @@ async def test_reflection_describes_the_api_to_its_standard_client(
     assert {service.name for service in listed} == {
         "attendant.v1.TranslationService",
         "inference.GRPCInferenceService",
+        "grpc.channelz.v1.Channelz",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }
@@ -195,6 +198,12 @@ async def test_the_metrics_count_what_was_done(app: App, channel: grpc.aio.Chann
     assert rows == 8 * translation.target_tokens
     assert steps == translation.target_tokens
     assert metric(app, "attendant_request_duration_seconds_count") == 1
+    for histogram in ("queue_time", "time_to_first_token", "time_per_output_token"):
+        assert metric(app, f"attendant_{histogram}_seconds_count") == 8
+    first = metric(app, "attendant_time_to_first_token_seconds_sum")
+    assert metric(app, "attendant_queue_time_seconds_sum") < first
+    labels = {"model": "numbers", "outcome": "stop"}
+    assert app.metrics.registry.get_sample_value("attendant_texts_total", labels) == 8
 
 
 def count_steps(app: App) -> dict[int, int]:

@@ -201,7 +201,9 @@ async def test_an_error_of_ours_tells_nothing_and_ends_no_stream(
     requests = [infer_request("A cat.", id="1"), infer_request("A dog.", id="2")]
     answers = {a.infer_response.id: a for a in await streamed(server, requests)}
     expected = "INTERNAL: internal error; the server's log has the details"
-    assert answers["1"].error_message == f"[request id: 1] {expected}"
+    message, _, request_id = answers["1"].error_message.rpartition(", request ")
+    assert message == f"[request id: 1] {expected}"
+    assert len(request_id) == 32
     assert texts_of(answers["2"].infer_response)[0]
 
 
