@@ -67,6 +67,11 @@ class NotFoundError(AttendantError):
 class QueueFullError(AttendantError):
     """The bounded queue has no room for the request."""
 
+    def __init__(self, problem: str, retry_after_s: float | None = None) -> None:
+        super().__init__(problem)
+        self.retry_after_s = retry_after_s
+        """When there may be room, by how fast the queue moves."""
+
 
 class MemoryBudgetError(AttendantError):
     """Another model does not fit into the memory that models may hold."""

@@ -17,6 +17,7 @@ from server.engine.hypothesis import Hypothesis
 from server.engine.remote import RemoteWorker
 from server.engine.sequence import Job, SequenceStatus
 from server.engine.sequence import Sequence as EngineSequence
+from server.engine.throughput import Throughput
 from server.engine.times import Times
 from server.engine.wire import Outcome, Report
 from server.engine.worker import Worker
@@ -61,6 +62,7 @@ class AsyncEngine:
         self._loads = [0] * len(self._workers)
         self._admission = Admission(max_pending)
         self._pending: dict[int, _Pending] = {}
+        self._throughput = Throughput()
         self._last_id = 0
         self._is_closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -134,7 +136,12 @@ class AsyncEngine:
         first_id = self._last_id + 1
         ids = tuple(range(first_id, first_id + len(jobs)))
         group = Group(jobs[0].caller, jobs[0].priority, ids)
-        for victim in self._admission.admit(group):
+        try:
+            victims = self._admission.admit(group)
+        except QueueFullError as error:
+            error.retry_after_s = self._retry_after_s()
+            raise
+        for victim in victims:
             self._push_out(victim)
         self._last_id = ids[-1]
         self._dispatch(dict(zip(ids, jobs, strict=True)))
@@ -160,10 +167,15 @@ class AsyncEngine:
 
     def _push_out(self, group: Group) -> None:
         error = QueueFullError("the queue is full: another caller's texts had a better claim")
+        error.retry_after_s = self._retry_after_s()
         for sequence_id in group.sequence_ids:
             if sequence_id in self._pending:
                 _fail(self._pending[sequence_id], error)
         self._cancel(group)
+
+    def _retry_after_s(self) -> float:
+        """By then half of what is pending will have ended: enough room for many who come again."""
+        return self._throughput.wait_s(self.num_pending // 2)
 
     def _forget(self, group: Group) -> None:
         """Drops what has ended and cancels what has not."""
@@ -210,6 +222,7 @@ class AsyncEngine:
             if pending is not None and pending.stream is not None:
                 pending.stream.put_nowait(tokens)
         for sequence in result.ended:
+            self._throughput.note_end()
             pending = self._end(sequence.sequence_id)
             if pending is not None:
                 _settle(pending, sequence)

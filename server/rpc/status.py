@@ -65,7 +65,7 @@ def status_of(error: Exception) -> StatusError:
     """What to tell of `error`; one that nobody has foreseen goes into the log, and not out."""
     if isinstance(error, StatusError):
         return error
-    if isinstance(error, LimitExceededError):
+    if isinstance(error, LimitExceededError | QueueFullError):
         return StatusError(STATUS_CODES[type(error)], str(error), error.retry_after_s)
     if isinstance(error, AttendantError):
         return StatusError(STATUS_CODES[type(error)], str(error))

@@ -118,6 +118,8 @@ async def test_a_full_queue_is_said_so_and_takes_work_again(
     failures = [o for o in outcomes if isinstance(o, grpc.aio.AioRpcError)]
     assert {f.code() for f in failures} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
     assert "72 are allowed" in (failures[0].details() or "")
+    hints = [int(str(f.trailing_metadata()["grpc-retry-pushback-ms"])) for f in failures]
+    assert all(50 <= hint <= 10_000 for hint in hints)
     assert len(failures) < len(outcomes)
     assert (await stub.Translate(request("seven"))).translations[0].text
 
