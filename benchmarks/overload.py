@@ -2,11 +2,11 @@
 
     python -m benchmarks.overload --data FOLDER --json overload.json
 
-Open loop: calls of four captions with a deadline leave at random times (Poisson) whatever becomes of
-those before, at one half, once, and three times what the server can do; a control run at one half
-comes last again. Goodput is what was answered within its deadline, in texts a second. The server has
-one processor, this client the other, and the client's own share of it is printed: near 100 % the
-client was the limit, and its latencies mean nothing.
+Open loop: calls of four captions with a deadline leave at random times (Poisson) whatever becomes
+of those before, at one half, once, and three times what the server can do; a control run at one
+half comes last again. Goodput is what was answered within its deadline, in texts a second. The
+server has one processor, this client the other, and the client's own share of it is printed: near
+100 % the client was the limit, and its latencies mean nothing.
 """
 
 from __future__ import annotations
