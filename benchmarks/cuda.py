@@ -33,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from demos.bundled import CHECKPOINT
 from export.build import ExportOptions, draft_package
 from server.engine.engine import Engine
 from server.engine.hypothesis import Hypothesis
@@ -47,7 +48,6 @@ from training.corpus import read_lines
 from training.evaluate import score
 from training.multi30k import multi30k_file
 
-CHECKPOINT = Path("models/checkpoints/multi30k-2/model.safetensors")
 TESTED, TRUSTED = "cuda-fp16", "cpu-fp32"
 NUM_SLOTS = 64
 IN_FLIGHT = (1, 7, 64)

@@ -18,6 +18,7 @@ from attendant import Options
 
 from benchmarks.paper_bleu import paper_bleu
 from benchmarks.quality import IN_FLIGHT, translate
+from demos.bundled import VERSION
 from demos.server_process import running_server
 from server.package import open_package
 from training.corpus import read_lines
@@ -79,7 +80,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--package", default="multi30k/2", help="NAME/VERSION, for its directions")
+    parser.add_argument(
+        "--package", default=f"multi30k/{VERSION}", help="NAME/VERSION, for its directions"
+    )
     parser.add_argument(
         "--data", default="", help="folder of Multi30k's files; fetched where empty"
     )

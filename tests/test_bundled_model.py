@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from attendant.load.sentences import SENTENCES
 
+from demos.bundled import PACKAGE as FOLDER
 from server import engine_host
 from server.engine.wire import HostSpec
 from server.engines import decode_greedy, make_engine
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
 from server.text.tokenizer import Tokenizer
-
-FOLDER = Path(__file__).resolve().parent.parent / "models" / "multi30k" / "2"
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from demos.bundled import CHECKPOINT
 from docs.drawing.pages import PageError, figures, fill, line_links, stale
 from docs.drawing.sample import read_sample
 from docs.drawing.values import measure
 from training.checkpoint import CheckpointError
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKPOINT = ROOT / "models/checkpoints/multi30k-2/model.safetensors"
-"""The bundled model's."""
 PAGES = ("transformer.md", "transformer.zh-TW.md")
 MODEL = "training/model.py"
 """What line links lead to."""

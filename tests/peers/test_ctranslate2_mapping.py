@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from demos.bundled import CHECKPOINT
 from tests.peers import single_thread
 from tests.peers.ctranslate2_model import (
     CTranslate2Model,
@@ -32,9 +33,6 @@ from training.model import Transformer
 from training.search import greedy_search
 from training.tokenizer import Tokenizer
 
-CHECKPOINT = (
-    Path(__file__).parents[2] / "models" / "checkpoints" / "multi30k-2" / "model.safetensors"
-)
 NUM_TOKENS = 100  # more than any of the captions' translations has
 FORCED = [[7, 9], [11, 13], [20, 8], [31, 30]]
 

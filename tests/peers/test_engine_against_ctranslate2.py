@@ -20,11 +20,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from demos.bundled import CHECKPOINT
 from server.engine.options import DecodingOptions
 from server.engines import make_engine
 from server.package import ModelPackage
@@ -48,9 +48,6 @@ from training.checkpoint import load_model
 from training.config import BOS_ID, EOS_ID, PAD_ID
 from training.tokenizer import Tokenizer
 
-CHECKPOINT = (
-    Path(__file__).parents[2] / "models" / "checkpoints" / "multi30k-2" / "model.safetensors"
-)
 NUM_TOKENS = 28  # some translations are longer
 NUM_CAPTIONS = 200
 NUM_BACK = 40

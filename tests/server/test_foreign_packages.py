@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
+from demos.bundled import PACKAGE as BUNDLED
 from server.errors import PackageError
 from server.files import MAX_MANIFEST_BYTES
 from server.package import MANIFEST_FILE, _seal, open_package
 
-BUNDLED = Path(__file__).resolve().parents[2] / "models" / "multi30k" / "2"
 SECRET = b"a secret"
 Document = dict[str, Any]
 
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A copy to change, `multi30k/2`; a secret is beside it."""
+    """A copy to change, `multi30k/VERSION`; a secret is beside it."""
     (tmp_path / "secret").write_bytes(SECRET)
-    return Path(shutil.copytree(BUNDLED, tmp_path / "multi30k" / "2"))
+    return Path(shutil.copytree(BUNDLED, tmp_path / "multi30k" / BUNDLED.name))
 
 
 def seal_anew(package: Path, change: Callable[[Document], object]) -> None:
@@ -87,7 +87,7 @@ def test_links_inside_are_followed_as_of_mounted_volumes(package: Path) -> None:
     (package / "README.md").rename(package / "..data" / "README.md")
     (package / "README.md").symlink_to("..data/README.md")
     open_package(package).check_files()
-    linked = package.parent / "3"
+    linked = package.parent / "other"
     linked.symlink_to(package)
     open_package(linked).check_files()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 import server.translator
+from demos.bundled import PACKAGE as BUNDLED
 from server.config import ServerConfig
 from server.errors import DeadlineError, InvalidRequestError
 from server.loaded_model import load_model
@@ -23,7 +23,6 @@ from server.translator import MAX_INLINE_CHARACTERS, Translator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-BUNDLED = Path(__file__).resolve().parents[2] / "models" / "multi30k" / "2"
 PAGE = """\
 # Two dogs in the park
 

@@ -10,11 +10,12 @@ import grpc
 import pytest_asyncio
 from attendant_protos.v1 import translation_pb2_grpc
 
+from demos.bundled import PACKAGE as BUNDLED
 from server.config import ServerConfig
 from server.rpc.app import App, running
 from tests.server.rpc.calls import Server
 
-BUNDLED = Path(__file__).resolve().parents[3] / "models" / "multi30k" / "2"
+__all__ = ["BUNDLED"]
 
 
 def config_for(package: Path, **options: object) -> ServerConfig:

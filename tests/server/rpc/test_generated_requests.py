@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from demos.server_process import ServerProcess, running_server
 from server.rpc.inference_stubs import inference_pb2 as v2
 
-NUM_EXAMPLES, PER_EXAMPLE = 40, 20
+NUM_EXAMPLES, PER_EXAMPLE = 500, 20
 TIMEOUT_S = 20.0
 ANSWERS = {
     grpc.StatusCode.OK,

@@ -10,6 +10,7 @@ import grpc
 import pytest
 from attendant_protos.v1 import translation_pb2 as pb
 
+from demos.bundled import VERSION
 from tests.server.rpc.calls import (
     CAPTION,
     Server,
@@ -143,7 +144,7 @@ async def test_an_empty_text_is_one_message(captions: Server, text: str) -> None
     (message,) = await captions.stream(text, target_prefix="Ein")
     assert message.text == ""
     assert message.translation == pb.Translation(finish_reason=pb.FINISH_REASON_EMPTY)
-    assert message.model == "multi30k/2"
+    assert message.model == f"multi30k/{VERSION}"
 
 
 async def test_a_seed_that_the_server_picked_comes_last(captions: Server) -> None:

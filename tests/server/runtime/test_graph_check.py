@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from demos.bundled import PACKAGE as BUNDLED
 from server.errors import PackageError
 from server.package import _seal, open_package
 from server.runtime.graph_check import check_graph, read_contents
 from server.runtime.sessions import Sessions
 
-BUNDLED = Path(__file__).resolve().parents[3] / "models" / "multi30k" / "2"
 X = helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])
 Y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])
 CONDITION = helper.make_tensor_value_info("b", TensorProto.BOOL, [])
@@ -194,7 +194,7 @@ def test_any_bytes_end_in_a_verdict(content: bytes) -> None:
 
 def with_file(folder: Path, path: str, content: bytes) -> Path:
     """The bundled package with another file, sealed as its maker could."""
-    copy = Path(shutil.copytree(BUNDLED, folder / "multi30k" / "2"))
+    copy = Path(shutil.copytree(BUNDLED, folder / "multi30k" / BUNDLED.name))
     (copy / path).write_bytes(content)
     manifest = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
     del manifest["seal"]

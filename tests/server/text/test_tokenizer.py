@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from demos.bundled import PACKAGE as BUNDLED
 from server.errors import PackageError
 from server.package import TOKENIZER_FILE, SpecialIds, open_package
 from server.text.tokenizer import TokenizedText, Tokenizer
 
-BUNDLED = Path(__file__).resolve().parents[3] / "models" / "multi30k" / "2"
 FIRST_BYTE = 8
 """The id of <0x00>, after the special tokens and a tag for each language."""
 LAST = 7999
