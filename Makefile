@@ -1,7 +1,9 @@
-# Two environments: .venv serves (no torch), .venv-dev has everything that tests, checks and training need.
+# Two environments: .venv serves (no torch), .venv-dev has everything that tests, checks and training need. A third,
+# .venv-tritonclient, is a peer's: its protobuf is older than ours.
 PYTHON ?= python3
 SERVE := .venv/bin
 DEV := .venv-dev/bin
+TRITON := .venv-tritonclient/bin
 MODELS ?= models
 
 .PHONY: help demo serve test check pipeline protos clean
@@ -15,7 +17,7 @@ demo: .venv/installed  ## three sentences through a real server on a free port
 serve: .venv/installed  ## the bundled model on 127.0.0.1:50051
 	$(SERVE)/python -m server --models $(MODELS)
 
-test: .venv-dev/installed .venv/installed  ## all tests
+test: .venv-dev/installed .venv/installed .venv-tritonclient/installed  ## all tests
 	$(DEV)/python -m pytest
 
 check: .venv-dev/installed  ## linters, types, import contracts, generated code
@@ -32,7 +34,7 @@ protos: .venv-dev/installed  ## generates protos/python
 	PYTHON=$(CURDIR)/$(DEV)/python protos/generate.sh
 
 clean:  ## removes what make made
-	rm -rf .venv .venv-dev runs
+	rm -rf .venv .venv-dev .venv-tritonclient runs
 
 PACKAGED := pyproject.toml protos/python/pyproject.toml clients/python/pyproject.toml
 
@@ -44,4 +46,9 @@ PACKAGED := pyproject.toml protos/python/pyproject.toml clients/python/pyproject
 .venv-dev/installed: $(PACKAGED)
 	$(PYTHON) -m venv .venv-dev
 	$(DEV)/pip install --quiet --disable-pip-version-check '.[cpu,training,bench,dev]' -e protos/python -e clients/python
+	touch $@
+
+.venv-tritonclient/installed: tests/peers/tritonclient-requirements.txt
+	$(PYTHON) -m venv .venv-tritonclient
+	$(TRITON)/pip install --quiet --disable-pip-version-check -r $<
 	touch $@

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import dataclasses
 import statistics
 import subprocess
 import sys
@@ -33,8 +32,8 @@ from server.engine.sequence import Job
 from server.engine.wire import HostSpec
 from server.engine.worker import Worker
 from server.engines import make_engine
-from server.models import find_packages
 from server.package import TOKENIZER_FILE, open_package
+from server.package_folder import newest_package
 from server.rpc.app import running
 from server.text.tokenizer import Tokenizer
 from training.corpus import read_lines
@@ -92,9 +91,9 @@ async def placed(placement: Placement, folder: Path) -> AsyncIterator[AsyncEngin
 async def serve(placement: Placement, models: Path) -> None:
     """A whole server with the engine where `placement` says, until its parent ends it."""
     async with running(ServerConfig(models=models, port=0, drain_delay_s=0)) as app:
-        (model,) = app.registry.all()
+        (model,) = app.models.all()
         async with placed(placement, model.package.folder) as engine:
-            app.registry.add(dataclasses.replace(model, engine=engine))
+            model.engine = engine
             print(app.port, flush=True)
             await asyncio.to_thread(sys.stdin.readline)
 
@@ -177,7 +176,7 @@ def main() -> None:
         (placement,) = (p for p in PLACEMENTS if p.name == options.serve)
         asyncio.run(serve(placement, options.models))
         return
-    folder = find_packages(options.models)[0]
+    folder = newest_package(options.models)
     package = open_package(folder)
     tokenizer = Tokenizer(package.read_file(TOKENIZER_FILE), package.manifest.special_ids)
     texts = read_lines(multi30k_file("test_2016_flickr.en.gz", options.data))

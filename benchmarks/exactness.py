@@ -30,8 +30,8 @@ from server.engine.sequence import Job, Priority
 from server.engine.worker import Worker
 from server.engines import decode_all, make_engine
 from server.errors import DeadlineError
-from server.models import find_packages
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
+from server.package_folder import newest_package
 from server.text.tokenizer import Tokenizer
 from training.corpus import read_lines
 from training.multi30k import multi30k_file
@@ -247,7 +247,7 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=1000, help="sentences to use")
     options = parser.parse_args()
     texts = read_lines(multi30k_file("test_2016_flickr.en.gz", options.data))[: options.limit]
-    package = open_package(find_packages(options.models)[0])
+    package = open_package(newest_package(options.models))
     tokenizer = Tokenizer(package.read_file(TOKENIZER_FILE), package.manifest.special_ids)
     sources = [tokenizer.encode(text, "de") for text in texts]
     rows = []

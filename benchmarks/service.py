@@ -23,8 +23,8 @@ from attendant import AsyncClient
 from benchmarks.quality import IN_FLIGHT
 from demos.server_process import ServerProcess, running_server
 from server.engines import decode_greedy, make_engine
-from server.models import find_packages
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
+from server.package_folder import newest_package
 from server.text.tokenizer import Tokenizer
 from training.corpus import read_lines
 from training.multi30k import multi30k_file
@@ -92,7 +92,7 @@ def resident(server: ServerProcess) -> str:
 def measure(models: Path, texts: list[str]) -> None:
     """Prints the figures."""
     os.sched_setaffinity(0, {CLIENT_CPU})
-    engine = EngineAlone(open_package(find_packages(models)[0]), texts)
+    engine = EngineAlone(open_package(newest_package(models)), texts)
     with running_server(models, "--drain-delay-s", "0", cpus={SERVER_CPU}) as server:
         print(f"ready after {server.ready_s:.2f} s, {resident(server)}")
         alone = asyncio.run(latencies_ms(server.target))

@@ -13,6 +13,17 @@ from server.request import RequestedSampling, TranslationRequest
 
 DEFAULT_LOOP_GUARD = 8
 MAX_SUPPRESSED = 256
+DEFAULTS: dict[str, float] = {
+    "beam_size": 1,
+    "num_hypotheses": 1,
+    "length_penalty": 1.0,
+    "patience": 1.0,
+    "num_alternatives": 0,
+    "no_repeat_ngram_size": 0,
+    "repetition_penalty": 1.0,
+    "loop_guard": DEFAULT_LOOP_GUARD,
+}
+"""What a request that says nothing means, by the names of the fields."""
 SEED_BITS = 53
 """Of a seed that the server picks: every JSON reader can hold it."""
 
@@ -34,7 +45,7 @@ class OptionsReader:
         self._request = request
         self._manifest = manifest
         self._max_length = manifest.architecture.max_length
-        self._check_ranges(min(MAX_ROWS, num_rows))
+        self._check_ranges(max_hypotheses(num_rows))
         self._check_combinations()
         self.seed, self._sampling = _sampling(request.options.sampling)
         self._suppressed = self._find_suppressed(find_token)
@@ -132,6 +143,11 @@ class OptionsReader:
             name = "min_length_ratio" if is_relative else "min_target_tokens"
             raise InvalidRequestError(f"options.{name}", problem)
         return max(0, wanted - 1), longest
+
+
+def max_hypotheses(num_rows: int) -> int:
+    """The most that one text may have, in an engine of `num_rows`."""
+    return min(MAX_ROWS, num_rows)
 
 
 def _sampling(asked: RequestedSampling | None) -> tuple[int | None, Sampling | None]:

@@ -104,7 +104,7 @@ class Hosted:
         stats = []
         while self._stats:
             stats.append(self._stats.popleft())
-        ended = [Outcome(s.sequence_id, s.status, s.hypotheses) for s in result.ended]
+        ended = [Outcome(s.sequence_id, s.status, s.hypotheses, s.times) for s in result.ended]
         data = pack(Report(self.worker.silent_s, stats, result.streamed, ended))
         with suppress(OSError), self._sending:  # the server has gone: the inbox notices
             self._connection.sendall(data)

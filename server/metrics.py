@@ -4,11 +4,15 @@ caller's secret.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from server.engine.engine import StepStats
+from server.engine.times import Times
 
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256)
+TOKEN_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 LATENCY_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 
@@ -36,6 +40,24 @@ class Metrics:
             ["model", "side"],
             registry=self.registry,
         )
+        self._texts = Counter(
+            "attendant_texts",
+            "Texts answered, by why their translation ended.",
+            ["model", "outcome"],
+            registry=self.registry,
+        )
+        self._queue_time = self._histogram(
+            "attendant_queue_time_seconds", "Time from a sequence's arrival until it got rows."
+        )
+        self._first_token = self._histogram(
+            "attendant_time_to_first_token_seconds",
+            "Time from a sequence's arrival until its first token was chosen.",
+        )
+        self._per_token = self._histogram(
+            "attendant_time_per_output_token_seconds",
+            "Mean time from a token of a sequence to the next, the first one's apart.",
+            TOKEN_BUCKETS,
+        )
         self._running = self._gauge(
             "attendant_sequences_running", "Sequences that are being decoded."
         )
@@ -52,6 +74,27 @@ class Metrics:
             registry=self.registry,
         )
 
+    def _histogram(
+        self, name: str, text: str, buckets: Sequence[float] = LATENCY_BUCKETS
+    ) -> Histogram:
+        return Histogram(name, text, ["model"], buckets=buckets, registry=self.registry)
+
+    def observe_sequence(self, model: str, times: Times, num_tokens: int) -> None:
+        """Takes the times of a sequence whose best result has `num_tokens`."""
+        self._queue_time.labels(model).observe(times.waited_s)
+        self._first_token.labels(model).observe(times.first_token_s)
+        if num_tokens > 1:
+            rest = (times.total_s - times.first_token_s) / (num_tokens - 1)
+            self._per_token.labels(model).observe(rest)
+
+    def observe_text(
+        self, model: str, outcome: str, num_source_tokens: int, num_target_tokens: int
+    ) -> None:
+        """Counts a text and its tokens; `outcome` is why its translation ended."""
+        self._texts.labels(model, outcome).inc()
+        self.tokens.labels(model, "source").inc(num_source_tokens)
+        self.tokens.labels(model, "target").inc(num_target_tokens)
+
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, ["model"], registry=self.registry)
 
@@ -64,16 +107,25 @@ class Metrics:
             self._waiting.labels(model),
             self._slots_used.labels(model),
             self._steps.labels(model),
+            lambda: slots.dec(num_slots),
         )
 
 
 class EngineMetrics:
     """What one engine reports after each step; labels are resolved once, for a step is short."""
 
-    def __init__(self, running: Gauge, waiting: Gauge, slots_used: Gauge, steps: Histogram) -> None:
+    def __init__(
+        self,
+        running: Gauge,
+        waiting: Gauge,
+        slots_used: Gauge,
+        steps: Histogram,
+        on_close: Callable[[], None],
+    ) -> None:
         self._gauges = (running, waiting, slots_used)
         self._last = (0, 0, 0)
         self._steps = steps
+        self._on_close = on_close
 
     def observe(self, stats: StepStats) -> None:
         """Takes a step's figures; a cancellation between steps reports 0 rows."""
@@ -84,3 +136,8 @@ class EngineMetrics:
         self._last = now
         if stats.num_rows:
             self._steps.observe(stats.num_rows)
+
+    def close(self) -> None:
+        """The engine is gone: it runs nothing and has no slots."""
+        self.observe(StepStats(0, 0, 0, 0, 0))
+        self._on_close()

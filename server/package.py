@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from server.errors import PackageError
+from server.files import MAX_MANIFEST_BYTES, read_inside
 
 FORMAT_VERSION = 2
 """2: the decoder emits the queries of its last cross-attention."""
@@ -257,10 +258,7 @@ class ModelPackage:
 
     def read_file(self, path: str) -> bytes:
         """The bytes of a file of the package, in private memory. Raises PackageError."""
-        try:
-            content = (self.folder / path).read_bytes()
-        except OSError as error:
-            raise PackageError(f"{self.folder / path}: {error.strerror}") from error
+        content = read_inside(self.folder, path)
         found, expected = hashlib.sha256(content).hexdigest(), self.manifest.files.get(path)
         if found != expected:
             raise PackageError(
@@ -275,7 +273,7 @@ def open_package(folder: Path) -> ModelPackage:
     check_evidence(str(folder), manifest)
     for name, variant in manifest.variants.items():
         for path in (variant.encoder, variant.decoder, variant.weights, TOKENIZER_FILE):
-            if path not in manifest.files:
+            if not isinstance(path, str) or path not in manifest.files:
                 raise PackageError(f"{folder}: variant {name} needs {path}, which has no SHA-256")
     return ModelPackage(folder, manifest)
 
@@ -283,9 +281,9 @@ def open_package(folder: Path) -> ModelPackage:
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_FILE
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PackageError(f"{path}: {error.strerror}") from error
+        document = json.loads(read_inside(folder, MANIFEST_FILE, MAX_MANIFEST_BYTES))
+    except RecursionError:
+        raise PackageError(f"{path}: nested too deeply") from None
     except ValueError as error:
         raise PackageError(f"{path}: {error}") from error
     version = document.get("format_version") if isinstance(document, dict) else None

@@ -50,12 +50,16 @@ class TranslationRequest:
     options: RequestedOptions = field(default_factory=RequestedOptions)
     target_prefixes: list[str] = field(default_factory=list)
     """One a text, or none at all."""
+    splits_sentences: bool = False
+    """Whether the texts are paragraphs or pages, to be translated sentence by sentence."""
     priority: Priority = Priority.STANDARD
     caller: str = ""
     """Whom fairness counts it to."""
     timeout_s: float | None = None
     """Seconds until the caller gives up."""
     takes_partial: bool = False
+    takes_refusals: bool = False
+    """Whether a text that is wrong is answered so, and the others are translated."""
     returns_scores: bool = False
     returns_alignment: bool = False
     text_field: str = "texts[{}]"

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from server.engine.async_engine import Completion
 from server.engine.hypothesis import FinishReason, Hypothesis
 from server.engine.sequence import Job
+from server.errors import InvalidRequestError
 from server.text.alignment import Alignment, align
-from server.text.tokenizer import Tokenizer
+from server.text.document import assemble
+from server.text.sentences import Document
+from server.text.tokenizer import Span, Tokenizer
 
 
 @dataclass(frozen=True)
 class Work:
-    """One text on its way through the engine."""
+    """One sentence on its way through the engine."""
 
     text: str
     target_language: str
@@ -29,6 +32,7 @@ class Ending(enum.Enum):
     LOOP = "loop"
     DEADLINE = "deadline"
     EMPTY = "empty"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,42 @@ class HypothesisText:
 
 @dataclass(frozen=True)
 class Translation:
-    """One translated text."""
+    """One translated text, or a sentence of it."""
 
     text: str
     ending: Ending
     num_source_tokens: int
     num_target_tokens: int
     hypotheses: list[HypothesisText] = field(default_factory=list)
-    """Best first, where several, scores or alignments were asked for."""
+    """Best first, where several, scores or alignments were asked for; none for a text that is more
+    than one sentence, whose sentences have theirs.
+    """
+    sentences: list[TranslatedSentence] = field(default_factory=list)
+    """In order, where the text was to be split."""
+    refusal: InvalidRequestError | None = None
+    """What is wrong with the text, where it was not translated."""
+
+
+@dataclass(frozen=True)
+class TranslatedSentence:
+    """A sentence of a text that was split."""
+
+    source: Span
+    """Where it lies in the text, in characters."""
+    target: Span
+    """Where its translation lies in the translated text, in characters."""
+    translation: Translation
+    is_part: bool
+    """Whether it is a piece of a sentence that was too long for the model."""
+
+
+def refused(error: InvalidRequestError) -> Translation:
+    """What is answered to a text that is wrong."""
+    return Translation("", Ending.REFUSED, 0, 0, refusal=error)
 
 
 EMPTY_TRANSLATION = Translation("", Ending.EMPTY, 0, 0)
+_BY_GRAVITY = (Ending.DEADLINE, Ending.LOOP, Ending.LENGTH, Ending.STOP, Ending.EMPTY)
 
 
 def make_translation(tokenizer: Tokenizer, work: Work, completion: Completion) -> Translation:
@@ -82,6 +111,31 @@ def make_translation(tokenizer: Tokenizer, work: Work, completion: Completion) -
         len(work.job.source),
         len(best.tokens),
         hypotheses,
+    )
+
+
+def join_translations(
+    document: Document, translations: list[Translation], language: str
+) -> Translation:
+    """The translation of a text that was split, from those of its sentences into `language`.
+
+    It ended as the sentence did that ended worst. The hypotheses of a text that is one sentence
+    are its own as well.
+    """
+    joined = assemble(document, [translation.text for translation in translations], language)
+    endings = {translation.ending for translation in translations} or {Ending.EMPTY}
+    is_one = len(translations) == 1 and joined.text == translations[0].text
+    sentences = [
+        TranslatedSentence((s.start, s.end), span, translation, s.is_part)
+        for s, span, translation in zip(document.sentences, joined.spans, translations, strict=True)
+    ]
+    return Translation(
+        joined.text,
+        min(endings, key=_BY_GRAVITY.index),
+        sum(translation.num_source_tokens for translation in translations),
+        sum(translation.num_target_tokens for translation in translations),
+        translations[0].hypotheses if is_one else [],
+        sentences,
     )
 
 

@@ -8,7 +8,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from server.engine.admission import Admission, Group
@@ -17,6 +17,8 @@ from server.engine.hypothesis import Hypothesis
 from server.engine.remote import RemoteWorker
 from server.engine.sequence import Job, SequenceStatus
 from server.engine.sequence import Sequence as EngineSequence
+from server.engine.throughput import Throughput
+from server.engine.times import Times
 from server.engine.wire import Outcome, Report
 from server.engine.worker import Worker
 from server.errors import DeadlineError, QueueFullError, UnavailableError
@@ -36,6 +38,7 @@ class Completion:
 
     hypotheses: list[Hypothesis]
     """Best first; at least one."""
+    times: Times = field(default_factory=Times)
 
 
 @dataclass
@@ -59,6 +62,7 @@ class AsyncEngine:
         self._loads = [0] * len(self._workers)
         self._admission = Admission(max_pending)
         self._pending: dict[int, _Pending] = {}
+        self._throughput = Throughput()
         self._last_id = 0
         self._is_closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -87,6 +91,11 @@ class AsyncEngine:
     def num_rows(self) -> int:
         """The most rows that one sequence may use."""
         return min(worker.num_rows for worker in self._workers)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether every worker lives; one that has died does not come back."""
+        return all(worker.is_alive for worker in self._workers)
 
     def is_healthy(self, stuck_after_s: float) -> bool:
         """Whether every worker lives and moves; see Worker."""
@@ -127,7 +136,12 @@ class AsyncEngine:
         first_id = self._last_id + 1
         ids = tuple(range(first_id, first_id + len(jobs)))
         group = Group(jobs[0].caller, jobs[0].priority, ids)
-        for victim in self._admission.admit(group):
+        try:
+            victims = self._admission.admit(group)
+        except QueueFullError as error:
+            error.retry_after_s = self._retry_after_s()
+            raise
+        for victim in victims:
             self._push_out(victim)
         self._last_id = ids[-1]
         self._dispatch(dict(zip(ids, jobs, strict=True)))
@@ -153,10 +167,15 @@ class AsyncEngine:
 
     def _push_out(self, group: Group) -> None:
         error = QueueFullError("the queue is full: another caller's texts had a better claim")
+        error.retry_after_s = self._retry_after_s()
         for sequence_id in group.sequence_ids:
             if sequence_id in self._pending:
                 _fail(self._pending[sequence_id], error)
         self._cancel(group)
+
+    def _retry_after_s(self) -> float:
+        """By then half of what is pending will have ended: enough room for many who come again."""
+        return self._throughput.wait_s(self.num_pending // 2)
 
     def _forget(self, group: Group) -> None:
         """Drops what has ended and cancels what has not."""
@@ -203,6 +222,7 @@ class AsyncEngine:
             if pending is not None and pending.stream is not None:
                 pending.stream.put_nowait(tokens)
         for sequence in result.ended:
+            self._throughput.note_end()
             pending = self._end(sequence.sequence_id)
             if pending is not None:
                 _settle(pending, sequence)
@@ -219,7 +239,7 @@ def _settle(pending: _Pending, sequence: EngineSequence | Outcome) -> None:
         _fail(pending, DeadlineError("the deadline passed, or was too close for this text"))
         return
     if not pending.future.done():
-        pending.future.set_result(Completion(sequence.hypotheses))
+        pending.future.set_result(Completion(sequence.hypotheses, sequence.times))
     if pending.stream is not None:
         pending.stream.put_nowait(None)
 

@@ -56,6 +56,8 @@ class StepStats:
     """Sequences that hold rows afterwards."""
     num_waiting: int
     num_rows_used: int
+    seconds: float = 0.0
+    """How long it took."""
 
 
 @dataclass(frozen=True)
@@ -153,11 +155,21 @@ class Engine:
         schedule = self._scheduler.schedule(started)
         if schedule.rows:
             num_rows = len(schedule.rows)
+            for sequence in schedule.admitted:
+                sequence.times.waited_s = started - sequence.arrival
             self._advance(self._compute(schedule))
-            self._pace.observe_step(self._clock() - started)
-            self._report(num_rows, len(schedule.admitted))
+            now = self._clock()
+            self._pace.observe_step(now - started)
+            self._note_times(schedule.admitted, now)
+            self._report(num_rows, len(schedule.admitted), now - started)
         result, self._result = self._result, StepResult()
         return result
+
+    def _note_times(self, admitted: list[Sequence], now: float) -> None:
+        for sequence in admitted:
+            sequence.times.first_token_s = now - sequence.arrival
+        for sequence in self._result.ended:
+            sequence.times.total_s = now - sequence.arrival
 
     def _compute(self, schedule: Schedule) -> list[list[Candidate]]:
         """Candidates for each row."""
@@ -165,7 +177,11 @@ class Engine:
         if schedule.admitted:
             sources = [sequence.job.source for sequence in schedule.admitted]
             slots = [sequence.search.rows[0].slot for sequence in schedule.admitted]
+            started = self._clock()
             self._runner.encode(sources, slots)
+            seconds = self._clock() - started
+            for sequence in schedule.admitted:
+                sequence.times.encoding_s = seconds
         logits = self._runner.decode_step([self._last_token(row) for row in schedule.rows])
         logits[:, self._never] = -float("inf")
         picks: list[AnyPick] = [GREEDY] * len(schedule.rows)
@@ -234,7 +250,7 @@ class Engine:
             sequence.status = SequenceStatus.FINISHED
         self._result.ended.append(sequence)
 
-    def _report(self, num_rows: int, num_encoded: int) -> None:
+    def _report(self, num_rows: int, num_encoded: int, seconds: float = 0.0) -> None:
         scheduler = self._scheduler
         stats = StepStats(
             num_rows,
@@ -242,5 +258,6 @@ class Engine:
             len(scheduler.running),
             len(scheduler.waiting),
             scheduler.num_rows_used,
+            seconds,
         )
         self.on_step(stats)

@@ -69,6 +69,14 @@ class EngineProcess:
         """Of the process."""
         return self._process.pid
 
+    def resident_bytes(self) -> int:
+        """Memory that it holds now; 0 where this system does not tell."""
+        try:
+            pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
     def join(self, timeout_s: float) -> None:
         """Waits until the process, its sockets closed, has ended; kills it where it does not."""
         try:

@@ -10,6 +10,7 @@ from server.engine.beam import BeamSearch
 from server.engine.hypothesis import Hypothesis
 from server.engine.independent import IndependentSearch
 from server.engine.options import DecodingOptions
+from server.engine.times import Times
 from server.runtime.search import AnyPick, Candidate
 
 
@@ -97,6 +98,7 @@ class Sequence:
     search: Search
     arrival: float = 0.0
     """When it was added, in seconds of the engine's clock."""
+    times: Times = field(default_factory=Times)
     status: SequenceStatus = SequenceStatus.WAITING
     num_reserved: int = 0
     """Rows set aside for it while it runs."""

@@ -15,6 +15,7 @@ from typing import Any
 from server.engine.engine import StepStats
 from server.engine.hypothesis import Hypothesis
 from server.engine.sequence import SequenceStatus
+from server.engine.times import Times
 
 _LENGTH = struct.Struct("<I")
 
@@ -61,6 +62,7 @@ class Outcome:
     sequence_id: int
     status: SequenceStatus
     hypotheses: list[Hypothesis]
+    times: Times
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Drain:
     def __init__(self) -> None:
         self._num_in_flight = 0
         self._num_refused = 0
-        self._is_begun = False
+        self._begun = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
@@ -33,10 +33,15 @@ class Drain:
         """Calls admitted and not yet answered."""
         return self._num_in_flight
 
+    @property
+    def begun(self) -> asyncio.Event:
+        """Set once no more is admitted."""
+        return self._begun
+
     @contextmanager
     def admit(self) -> Iterator[None]:
         """Counts the block as a call in flight. Raises UnavailableError once the drain began."""
-        if self._is_begun:
+        if self._begun.is_set():
             self._num_refused += 1
             raise UnavailableError("the server is shutting down")
         self._num_in_flight += 1
@@ -53,7 +58,7 @@ class Drain:
 
         False if some call still runs after `timeout_s`.
         """
-        self._is_begun = True
+        self._begun.set()
         try:
             await asyncio.wait_for(self._is_idle.wait(), timeout_s)
         except TimeoutError:

@@ -1,7 +1,8 @@
 """python -m server.rpc.healthcheck: asks the server of this container for its health, once.
 
 The exit code is 0 if it serves and 1 if not. Host and port come from the server's environment
-variables; flags given to the server are not seen here.
+variables; flags given to the server are not seen here. A server that speaks TLS is asked at its
+health port, for the check has neither a name to expect nor a certificate of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def main() -> int:
 def check(config: ServerConfig) -> str:
     """Why the server of `config` does not serve; empty if it does."""
     # Listening on 0.0.0.0 means all addresses; connecting to it means this machine.
-    target = f"{config.host}:{config.port}"
+    target = f"{config.host}:{config.health_port or config.port}"
+    if config.tls_certificate and not config.health_port:
+        return f"{target}: it speaks TLS; set ATTENDANT_HEALTH_PORT for this check"
     # The check stays inside the container, whatever proxy its environment names.
     with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
         stub = health_pb2_grpc.HealthStub(channel)

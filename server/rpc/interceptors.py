@@ -1,142 +1,171 @@
 """What surrounds every call of our own services: exceptions become status codes by one table, and
-calls are counted.
+work is admitted, timed and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 import grpc
 
-from server.errors import (
-    AttendantError,
-    DeadlineError,
-    InvalidRequestError,
-    NotFoundError,
-    QueueFullError,
-    UnavailableError,
-)
 from server.metrics import Metrics
+from server.rpc.access_log import AccessLog
+from server.rpc.caller import caller_name
 from server.rpc.drain import Drain
-
-logger = logging.getLogger(__name__)
-
-STATUS_CODES: dict[type[AttendantError], grpc.StatusCode] = {
-    InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
-    NotFoundError: grpc.StatusCode.NOT_FOUND,
-    QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
-    UnavailableError: grpc.StatusCode.UNAVAILABLE,
-}
-
-INTERNAL_MESSAGE = "internal error; the server's log has the details"
+from server.rpc.status import refuse, status_of, trailing_metadata
+from server.security.rate import Quotas
+from server.tracing import Tracing
 
 Context = grpc.aio.ServicerContext[Any, Any]
 UnaryHandler = Callable[[Any, Context], Awaitable[Any]]
 StreamHandler = Callable[[Any, Context], AsyncIterator[Any]]
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+ModelOf = Callable[[Any], str]
+"""The name of the model that gave a response."""
+
+
+class Accounting:
+    """Work in flight, whichever call or stream brought it: admitted, timed and counted."""
+
+    def __init__(
+        self, metrics: Metrics, drain: Drain, quotas: Quotas, tracing: Tracing, log: AccessLog
+    ) -> None:
+        self._metrics = metrics
+        self._tracing = tracing
+        self._log = log
+        self._drain = drain
+        self._quotas = quotas
+
+    @property
+    def closing(self) -> asyncio.Event:
+        """Set once no more is admitted."""
+        return self._drain.begun
+
+    @contextlib.contextmanager
+    def work(self, method: str, is_charged: bool = True) -> Iterator[Outcome]:
+        """The block is one piece of work for `method`, package.Service/Method; `is_charged` where
+        it counted as a request already, as every call does when it comes. Its exceptions leave as
+        StatusError, but for its cancellation.
+        """
+        outcome = Outcome()
+        started = time.monotonic()
+        with self._tracing.work(method) as span:
+            try:
+                yield from self._admitted(outcome, is_charged)
+            finally:
+                seconds = time.monotonic() - started
+                span.set_attribute("rpc.grpc.status_code", outcome.code.value[0])
+                self._metrics.requests.labels(outcome.model, outcome.code.name).inc()
+                if outcome.code is grpc.StatusCode.OK:
+                    self._metrics.latency.labels(outcome.model).observe(seconds)
+                self._log.write(method, outcome.code, outcome.model, seconds)
+
+    def _admitted(self, outcome: Outcome, is_charged: bool) -> Iterator[Outcome]:
+        """Gives `outcome` while the work is let in, and its code afterwards."""
+        caller = caller_name.get()
+        try:
+            if not is_charged:
+                self._quotas.charge_request_of(caller)
+            with self._drain.admit(), self._quotas.running(caller):
+                yield outcome
+            outcome.code = grpc.StatusCode.OK
+        except (asyncio.CancelledError, GeneratorExit):
+            outcome.fail(grpc.StatusCode.CANCELLED)
+            raise
+        except Exception as error:
+            status = status_of(error)
+            outcome.fail(status.code)
+            raise status from error
+
+
+class Outcome:
+    """What came of a piece of work."""
+
+    def __init__(self) -> None:
+        self.model = ""
+        """Its name; empty where the work failed, for a label must not be the caller's to choose."""
+        self.code = grpc.StatusCode.UNKNOWN
+        """Known at its end."""
+
+    def fail(self, code: grpc.StatusCode) -> None:
+        """It came to nothing."""
+        self.model, self.code = "", code
 
 
 class StatusInterceptor(grpc.aio.ServerInterceptor):
-    """Maps errors, measures latency and counts outcomes of the methods of `service`."""
+    """Maps the errors of `services`; those methods that are `counted` are work."""
 
-    def __init__(self, service: str, metrics: Metrics, drain: Drain) -> None:
-        self._prefix = f"/{service}/"
-        self._metrics = metrics
-        self._drain = drain
+    def __init__(
+        self, services: Sequence[str], counted: Mapping[str, ModelOf], accounting: Accounting
+    ) -> None:
+        """`counted` has the methods by their full names."""
+        self._prefixes = tuple(f"/{service}/" for service in services)
+        self._counted = counted
+        self._accounting = accounting
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MethodHandler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> MethodHandler | None:
-        """Wraps a handler of ours that takes one request; other services pass through."""
+        """Wraps a handler of ours; other services pass through."""
         handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(self._prefix):
+        method = handler_call_details.method
+        if handler is None or not method.startswith(self._prefixes):
             return handler
+        name, model_of = method.removeprefix("/"), self._counted.get(method)
+        options = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.request_streaming:
+            stream = self._wrap_stream(cast("StreamHandler", handler.stream_stream), name, model_of)
+            return grpc.stream_stream_rpc_method_handler(stream, **options)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                self._wrap_stream(cast("StreamHandler", handler.unary_stream)),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            self._wrap_unary(cast("UnaryHandler", handler.unary_unary)),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+            stream = self._wrap_stream(cast("StreamHandler", handler.unary_stream), name, model_of)
+            return grpc.unary_stream_rpc_method_handler(stream, **options)
+        unary = self._wrap_unary(cast("UnaryHandler", handler.unary_unary), name, model_of)
+        return grpc.unary_unary_rpc_method_handler(unary, **options)
 
-    def _wrap_unary(self, inner: UnaryHandler) -> UnaryHandler:
+    def _wrap_unary(self, inner: UnaryHandler, name: str, model_of: ModelOf | None) -> UnaryHandler:
         async def call(request: Any, context: Context) -> Any:
-            outcome = _Outcome()
-            async with self._call(context, outcome):
-                outcome.response = await inner(request, context)
-            return outcome.response
+            async with self._call(context, name, model_of) as answered:
+                response = await inner(request, context)
+                answered(response)
+            return response
 
         return call
 
-    def _wrap_stream(self, inner: StreamHandler) -> StreamHandler:
+    def _wrap_stream(
+        self, inner: StreamHandler, name: str, model_of: ModelOf | None
+    ) -> StreamHandler:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            outcome = _Outcome()
             answers = contextlib.aclosing(cast("Any", inner(request, context)))
-            async with self._call(context, outcome), answers as responses:
-                async for outcome.response in responses:
-                    yield outcome.response
+            async with self._call(context, name, model_of) as answered, answers as responses:
+                response = None
+                async for response in responses:
+                    yield response
+                answered(response)
 
         return call
 
     @contextlib.asynccontextmanager
-    async def _call(self, context: Context, outcome: _Outcome) -> AsyncIterator[None]:
-        """A call in flight: counted, timed, its exceptions turned into a status."""
-        started = time.monotonic()
+    async def _call(
+        self, context: Context, name: str, model_of: ModelOf | None
+    ) -> AsyncIterator[Callable[[Any], None]]:
+        """A call in flight, its exceptions turned into a status; gives what to tell of the last
+        response.
+        """
         try:
-            with self._drain.admit():
-                yield
-        except (asyncio.CancelledError, GeneratorExit):
-            self._metrics.requests.labels("", grpc.StatusCode.CANCELLED.name).inc()
-            raise
+            context.set_trailing_metadata(trailing_metadata())
+            if model_of is None:
+                yield lambda _response: None
+            else:
+                with self._accounting.work(name) as outcome:
+                    yield lambda response: setattr(outcome, "model", model_of(response))
         except Exception as error:
-            code, message = _status(error)
-            self._metrics.requests.labels("", code.name).inc()
-            await _abort(context, code, message)
-        model = _model_label(outcome.response)
-        self._metrics.requests.labels(model, grpc.StatusCode.OK.name).inc()
-        self._metrics.latency.labels(model).observe(time.monotonic() - started)
-
-
-class _Outcome:
-    """What a call has answered, its last message."""
-
-    def __init__(self) -> None:
-        self.response: Any = None
-
-
-async def _abort(context: Context, code: grpc.StatusCode, message: str) -> None:
-    """Ends the call with a status; quietly where the caller has gone meanwhile, as at a deadline
-    that both sides notice at once.
-    """
-    try:
-        await context.abort(code, message)
-    except grpc.aio.AbortError:
-        raise
-    except Exception as error:  # gRPC's own, of a kind that it does not export
-        raise asyncio.CancelledError from error
-
-
-def _status(error: Exception) -> tuple[grpc.StatusCode, str]:
-    if isinstance(error, AttendantError):
-        return STATUS_CODES[type(error)], str(error)
-    logger.error("a call failed", exc_info=error)
-    return grpc.StatusCode.INTERNAL, INTERNAL_MESSAGE
-
-
-def _model_label(response: Any) -> str:
-    """The model's name; empty where the call failed, for a label must not be the caller's to
-    choose.
-    """
-    return str(response.model).partition("/")[0] if response is not None else ""
+            await refuse(context, error)

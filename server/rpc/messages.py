@@ -11,8 +11,10 @@ from server.engine.options import EarlyStopping
 from server.engine.sequence import Priority
 from server.errors import InvalidRequestError
 from server.request import RequestedOptions, RequestedSampling, TranslationRequest
+from server.rpc.status import status_of
 from server.text.alignment import Alignment
-from server.translation import Ending, HypothesisText, Translation
+from server.text.tokenizer import Span
+from server.translation import Ending, HypothesisText, TranslatedSentence, Translation
 from server.translator import TranslationResult
 
 _FINISH_REASONS = {
@@ -21,6 +23,7 @@ _FINISH_REASONS = {
     Ending.LOOP: pb.FINISH_REASON_LOOP,
     Ending.DEADLINE: pb.FINISH_REASON_DEADLINE,
     Ending.EMPTY: pb.FINISH_REASON_EMPTY,
+    Ending.REFUSED: pb.FINISH_REASON_REFUSED,
 }
 _PRIORITIES = {
     pb.PRIORITY_UNSPECIFIED: Priority.STANDARD,
@@ -57,6 +60,7 @@ def read_request(
     return TranslationRequest(
         texts=list(message.texts),
         target_prefixes=list(message.target_prefixes),
+        splits_sentences=message.split_sentences,
         **_shared_fields(message, caller, timeout_s),
     )
 
@@ -86,6 +90,7 @@ def _shared_fields(
         "caller": caller,
         "timeout_s": timeout_s,
         "takes_partial": message.partial_at_deadline,
+        "takes_refusals": True,
         "returns_scores": message.output.scores,
         "returns_alignment": message.output.alignment,
     }
@@ -146,7 +151,31 @@ def _translation(translation: Translation) -> pb.Translation:
         source_tokens=translation.num_source_tokens,
         target_tokens=translation.num_target_tokens,
         hypotheses=[_hypothesis(hypothesis) for hypothesis in translation.hypotheses],
+        sentences=[_sentence(sentence) for sentence in translation.sentences],
+        status=_status(translation.refusal),
     )
+
+
+def _sentence(sentence: TranslatedSentence) -> pb.TranslatedSentence:
+    return pb.TranslatedSentence(
+        source=_span(sentence.source),
+        target=_span(sentence.target),
+        is_part=sentence.is_part,
+        translation=_translation(sentence.translation),
+    )
+
+
+def _span(span: Span) -> pb.TextSpan:
+    start, end = span
+    return pb.TextSpan(start=start, end=end)
+
+
+def _status(error: InvalidRequestError | None) -> pb.TextStatus | None:
+    if error is None:
+        return None
+    status = status_of(error)
+    code, _ = status.code.value
+    return pb.TextStatus(code=code, field=error.field, message=status.message)
 
 
 def _hypothesis(hypothesis: HypothesisText) -> pb.Hypothesis:

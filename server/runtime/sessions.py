@@ -9,14 +9,24 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state
 
 from server import package as names
-from server.errors import ConfigError
+from server.errors import ConfigError, PackageError
 from server.package import ModelPackage, device_of
 from server.runtime.device_cache import CacheGraphs
+from server.runtime.graph_check import check_graph
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """ONNX Runtime's name of each device."""
+INVALID_GRAPHS = (
+    onnxruntime_pybind11_state.Fail,
+    onnxruntime_pybind11_state.InvalidArgument,
+    onnxruntime_pybind11_state.InvalidGraph,
+    onnxruntime_pybind11_state.InvalidProtobuf,
+    onnxruntime_pybind11_state.NotImplemented,
+)
+"""What ONNX Runtime raises over a graph; a device that fails raises others."""
 
 
 class Sessions:
@@ -32,16 +42,16 @@ class Sessions:
         device = device or device_of(variant)
         check_device(device)
         files = package.manifest.variants[variant]
-        load = _Loader(package.read_file(files.weights), num_threads, device)
+        load = _Loader(package, files.weights, num_threads, device)
         self.manifest = package.manifest
-        self.encoder = load.session(package.read_file(files.encoder))
-        self.decoder = load.session(package.read_file(files.decoder))
+        self.encoder = load.session(files.encoder)
+        self.decoder = load.session(files.decoder)
         self.cache_graphs: CacheGraphs | None = None
         """For caches on the device, where the variant is for another one than the CPU."""
         if device_of(variant) != "cpu":
             folder = PurePosixPath(files.decoder).parent
             write, copy, align = (
-                load.session(package.read_file(str(folder / file)))
+                load.session(str(folder / file))
                 for file in (names.WRITE_CROSS_FILE, names.COPY_ROWS_FILE, names.ALIGN_FILE)
             )
             self.cache_graphs = CacheGraphs(write, copy, align, device)
@@ -79,13 +89,18 @@ def _did_not_start(device: str, message: str = "") -> ConfigError:
 class _Loader:
     """Makes sessions on one device."""
 
-    def __init__(self, weights: bytes, num_threads: int, device: str) -> None:
-        self._weights, self._num_threads, self._device = weights, num_threads, device
+    def __init__(self, package: ModelPackage, weights: str, num_threads: int, device: str) -> None:
+        self._package, self._weights = package, package.read_file(weights)
+        self._num_threads, self._device = num_threads, device
 
-    def session(self, graph: bytes) -> ort.InferenceSession:
-        """A session over `graph` with its external data in memory, so that nothing on disk is
-        mapped.
+    def session(self, path: str) -> ort.InferenceSession:
+        """A session over a graph of the package with its external data in memory, so that nothing
+        on disk is mapped.
+
+        Raises PackageError for a graph that refers to anything else, or that cannot be run.
         """
+        graph, name = self._package.read_file(path), str(self._package.folder / path)
+        check_graph(name, graph, names.WEIGHTS_FILE)
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._num_threads
         options.inter_op_num_threads = 1
@@ -94,7 +109,10 @@ class _Loader:
             [names.WEIGHTS_FILE], [self._weights], [len(self._weights)]
         )
         provider = PROVIDERS[self._device]
-        session = ort.InferenceSession(graph, options, providers=[provider])
+        try:
+            session = ort.InferenceSession(graph, options, providers=[provider])
+        except INVALID_GRAPHS as error:
+            raise PackageError(f"{name}: ONNX Runtime refuses it: {error}") from error
         if provider not in session.get_providers():  # it fell back to the CPU, and raised nothing
             raise _did_not_start(self._device)
         return session

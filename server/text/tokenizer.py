@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import sentencepiece
 
-from server.package import SpecialIds
+from server.errors import PackageError
+from server.package import TOKENIZER_FILE, SpecialIds
 
 Span = tuple[int, int]
 """First character, and the one after the last."""
@@ -28,8 +29,8 @@ class Tokenizer:
     """One package's tokenizer."""
 
     def __init__(self, model: bytes, special_ids: SpecialIds) -> None:
-        """`model` is the content of tokenizer.model."""
-        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        """`model` is the content of tokenizer.model. Raises PackageError for what is none."""
+        self._processor = _load(model, special_ids)
         self._ids = special_ids
         self._special = {
             special_ids.pad,
@@ -87,8 +88,29 @@ class Tokenizer:
         """The piece of an id."""
         return str(self._processor.id_to_piece(token_id))
 
-    def find(self, piece: str) -> int | None:
-        """The id of a piece that text can consist of; None where there is no such piece."""
+    def id_of(self, piece: str) -> int | None:
+        """The id of a piece; None where there is no such piece."""
         token_id = int(self._processor.piece_to_id(piece))
         is_known = token_id != self._ids.unk or piece == self.piece(self._ids.unk)
-        return token_id if is_known and token_id not in self._special else None
+        return token_id if is_known else None
+
+    def find(self, piece: str) -> int | None:
+        """The id of a piece that text can consist of; None where there is no such piece."""
+        token_id = self.id_of(piece)
+        return token_id if token_id not in self._special else None
+
+
+def _load(model: bytes, ids: SpecialIds) -> sentencepiece.SentencePieceProcessor:
+    if not model:  # it would be taken, and fail when it is used
+        raise PackageError(f"{TOKENIZER_FILE}: it is empty")
+    try:
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    except RuntimeError as error:
+        raise PackageError(f"{TOKENIZER_FILE}: no SentencePiece model: {error}") from error
+    size = processor.get_piece_size()
+    special = {"pad": ids.pad, "bos": ids.bos, "eos": ids.eos, "unk": ids.unk, **ids.language_tags}
+    for name, token_id in special.items():
+        if not 0 <= token_id < size:
+            problem = f"it has {size} pieces, and the id of {name} is {token_id}"
+            raise PackageError(f"{TOKENIZER_FILE}: {problem}")
+    return processor

@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from server.config import ENVIRONMENT_PREFIX, ServerConfig, parse_config
+from server.errors import CredentialsError
+from server.security.exposure import check_exposure
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text()
@@ -67,7 +69,14 @@ def test_ports_are_published_on_loopback_and_are_those_the_server_listens_on() -
     published = {tuple(port.rsplit(":", 2)) for port in SERVICE["ports"]}
     assert published == {("127.0.0.1", str(p), str(p)) for p in (config.port, config.metrics_port)}
     assert arguments_of("EXPOSE") == [str(config.port)]
-    assert config.host == "0.0.0.0", "nothing outside the container could reach it"
+    for host in (config.host, config.metrics_host):
+        assert host == "0.0.0.0", "nothing outside the container could reach it"
+
+
+def test_plain_text_is_asked_for_by_name_where_ports_are_loopbacks_and_not_in_the_image() -> None:
+    check_exposure(deployed_config())
+    with pytest.raises(CredentialsError, match="other machines can reach"):
+        check_exposure(parse_config([], environment_of_image()))
 
 
 def test_every_setting_is_an_option_of_the_server() -> None:

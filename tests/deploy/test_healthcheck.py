@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -34,6 +36,18 @@ def test_serving_is_0(
 ) -> None:
     monkeypatch.setenv("ATTENDANT_HOST", host)
     servicer.set("", STATUS.SERVING)
+    assert main() == 0
+
+
+def test_a_server_with_tls_is_asked_at_its_health_port(
+    servicer: health.HealthServicer, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    servicer.set("", STATUS.SERVING)
+    monkeypatch.setenv("ATTENDANT_TLS_CERTIFICATE", "server.crt")
+    assert main() == 1
+    assert "set ATTENDANT_HEALTH_PORT" in capsys.readouterr().out
+    monkeypatch.setenv("ATTENDANT_HEALTH_PORT", os.environ["ATTENDANT_PORT"])
+    monkeypatch.setenv("ATTENDANT_PORT", "1")
     assert main() == 0
 
 

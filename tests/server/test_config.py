@@ -25,6 +25,8 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_default() -> None:
         ("stuck_after_s", 0.0),
         ("workers", 0),
         ("max_request_tokens", 0),
+        ("max_sentences", 0),
+        ("max_document_characters", -1),
         ("ageing_s", -0.5),
         ("ageing_s", float("nan")),
     ],

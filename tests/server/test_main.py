@@ -35,6 +35,11 @@ def test_a_signal_drains_and_ends_with_zero(numbers_package: Path, number: signa
     assert output == "draining\n"
 
 
+def test_the_version_is_told() -> None:
+    result = failed_start("--version")
+    assert (result.returncode, result.stdout) == (0, "attendant 0.1.0\n")
+
+
 def test_metrics_are_scraped_over_http(numbers_package: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -13,15 +13,20 @@ from attendant.errors import (
     InvalidRequestError,
     NotFoundError,
     OverloadedError,
+    PermissionDeniedError,
+    TextsRefusedError,
+    UnauthenticatedError,
     UnavailableError,
 )
 from attendant.options import EarlyStopping, Options, Priority, Sampling
+from attendant.security import TLS
 from attendant.translation import (
     Alignment,
     FinishReason,
     Hypothesis,
     Token,
     TokenLink,
+    TranslatedSentence,
     Translation,
     TranslationPart,
 )
@@ -29,6 +34,7 @@ from attendant.translation import (
 __version__ = version("attendant")
 
 __all__ = [
+    "TLS",
     "Alignment",
     "AsyncClient",
     "AttendantError",
@@ -44,12 +50,16 @@ __all__ = [
     "NotFoundError",
     "Options",
     "OverloadedError",
+    "PermissionDeniedError",
     "Priority",
     "Sampling",
+    "TextsRefusedError",
     "Token",
     "TokenLink",
+    "TranslatedSentence",
     "Translation",
     "TranslationPart",
+    "UnauthenticatedError",
     "UnavailableError",
     "__version__",
 ]

@@ -20,6 +20,7 @@ from attendant.messages import (
     parse_response,
 )
 from attendant.options import Options
+from attendant.security import TLS, key_metadata
 from attendant.translation import Translation, TranslationPart
 
 
@@ -31,7 +32,14 @@ class AsyncClient:
     """
 
     def __init__(
-        self, target: str, *, timeout_s: float | None = 30.0, keep_alive: KeepAlive | None = None
+        self,
+        target: str,
+        *,
+        timeout_s: float | None = 30.0,
+        keep_alive: KeepAlive | None = None,
+        tls: TLS | None = None,
+        api_key: str | None = None,
+        allow_plaintext_key: bool = False,
     ) -> None:
         """Connects lazily: the first call does. To be made where an event loop is running.
 
@@ -39,10 +47,22 @@ class AsyncClient:
             target: The server, "host:port" or any other name that gRPC resolves.
             timeout_s: Deadline in seconds of a call that names none; None for no deadline.
             keep_alive: Pings that find a dead connection; None for none.
+            tls: How to encrypt the connection; None leaves it in plain text.
+            api_key: Who is calling, where the server asks.
+            allow_plaintext_key: Whether the key may be sent to another machine without TLS.
+
+        Raises:
+            ValueError: The key could be read on its way.
+            OSError: A file of `tls` cannot be read.
         """
         self._target = target
         self._timeout_s = timeout_s
-        self._channel = grpc.aio.insecure_channel(target, channel_options(keep_alive))
+        self._metadata = key_metadata(api_key, target, tls, allow_plaintext_key)
+        options = channel_options(keep_alive, tls, bool(self._metadata))
+        if tls is None:
+            self._channel = grpc.aio.insecure_channel(target, options)
+        else:
+            self._channel = grpc.aio.secure_channel(target, tls.credentials(), options)
         stub = TranslationServiceStub(self._channel)
         self._translate: grpc.aio.UnaryUnaryMultiCallable[
             pb.TranslateRequest, pb.TranslateResponse
@@ -91,7 +111,8 @@ class AsyncClient:
         """Translates a text, or several in one call. Cancelling the task cancels the call.
 
         Args:
-            text: A sentence, or a sequence of them. An empty sequence is answered without a call.
+            text: A sentence, or a sequence of them; with `Options.split_sentences` paragraphs or
+                pages. An empty sequence is answered without a call.
             source_language: Language of the text, a code such as "en".
             target_language: Language to translate into, a code such as "de".
             model: Name of the model; may be left out where the server has only one.
@@ -102,6 +123,7 @@ class AsyncClient:
             One `Translation` for a string; for a sequence a list in the same order.
 
         Raises:
+            TextsRefusedError: Some of several texts are wrong; it has the others' translations.
             AttendantError: Or the one of its kinds that fits; see `attendant.errors`.
         """
         texts = [text] if isinstance(text, str) else text
@@ -185,7 +207,7 @@ class AsyncClient:
     ) -> pb.TranslateResponse:
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         try:
-            return await self._translate(request, timeout=timeout_s)
+            return await self._translate(request, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise error_from_rpc(error) from error
 
@@ -193,7 +215,7 @@ class AsyncClient:
         self, request: pb.TranslateStreamRequest, timeout_s: float | None
     ) -> AsyncGenerator[TranslationPart, None]:
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        call = self._translate_stream(request, timeout=timeout_s)
+        call = self._translate_stream(request, timeout=timeout_s, metadata=self._metadata)
         try:
             part = None
             async for response in call:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from attendant.security import TLS
+
 _FIRST_RECONNECT_MS = 100
 _LONGEST_RECONNECT_MS = 2_000
 
@@ -10,8 +12,8 @@ _LONGEST_RECONNECT_MS = 2_000
 class KeepAlive:
     """Pings that find a dead connection before a call's deadline does.
 
-    Servers may refuse frequent pings: gRPC's default is one in five minutes, and a connection that
-    asks more often is closed.
+    Servers may refuse frequent pings, and close a connection that asks more often: Attendant's
+    takes one a minute unless told otherwise, gRPC's default is one in five.
     """
 
     interval_s: float = 300.0
@@ -29,13 +31,15 @@ class KeepAlive:
                 raise ValueError(f"{name}: must be above 0, not {seconds}")
 
 
-def channel_options(keep_alive: KeepAlive | None) -> list[tuple[str, int]]:
+def channel_options(
+    keep_alive: KeepAlive | None, tls: TLS | None = None, has_key: bool = False
+) -> list[tuple[str, int | str]]:
     """Returns gRPC's channel arguments for a client.
 
     gRPC's own pause before it connects again grows to two minutes: a server that is back would be
     called unavailable for that long, so the pause is kept short.
     """
-    options = [
+    options: list[tuple[str, int | str]] = [
         ("grpc.initial_reconnect_backoff_ms", _FIRST_RECONNECT_MS),
         ("grpc.max_reconnect_backoff_ms", _LONGEST_RECONNECT_MS),
     ]
@@ -45,4 +49,9 @@ def channel_options(keep_alive: KeepAlive | None) -> list[tuple[str, int]]:
             ("grpc.keepalive_timeout_ms", round(keep_alive.timeout_s * 1000)),
             ("grpc.keepalive_permit_without_calls", int(keep_alive.without_calls)),
         ]
+    if tls is not None:
+        options += tls.channel_options()
+    elif has_key:
+        # A proxy that the environment names would see the key, even on its way to this machine.
+        options += [("grpc.enable_http_proxy", 0)]
     return options

@@ -20,6 +20,7 @@ from attendant.messages import (
     parse_response,
 )
 from attendant.options import Options
+from attendant.security import TLS, key_metadata
 from attendant.translation import Translation, TranslationPart
 
 
@@ -31,7 +32,14 @@ class Client:
     """
 
     def __init__(
-        self, target: str, *, timeout_s: float | None = 30.0, keep_alive: KeepAlive | None = None
+        self,
+        target: str,
+        *,
+        timeout_s: float | None = 30.0,
+        keep_alive: KeepAlive | None = None,
+        tls: TLS | None = None,
+        api_key: str | None = None,
+        allow_plaintext_key: bool = False,
     ) -> None:
         """Connects lazily: the first call does.
 
@@ -39,10 +47,22 @@ class Client:
             target: The server, "host:port" or any other name that gRPC resolves.
             timeout_s: Deadline in seconds of a call that names none; None for no deadline.
             keep_alive: Pings that find a dead connection; None for none.
+            tls: How to encrypt the connection; None leaves it in plain text.
+            api_key: Who is calling, where the server asks.
+            allow_plaintext_key: Whether the key may be sent to another machine without TLS.
+
+        Raises:
+            ValueError: The key could be read on its way.
+            OSError: A file of `tls` cannot be read.
         """
         self._target = target
         self._timeout_s = timeout_s
-        self._channel = grpc.insecure_channel(target, channel_options(keep_alive))
+        self._metadata = key_metadata(api_key, target, tls, allow_plaintext_key)
+        options = channel_options(keep_alive, tls, bool(self._metadata))
+        if tls is None:
+            self._channel = grpc.insecure_channel(target, options)
+        else:
+            self._channel = grpc.secure_channel(target, tls.credentials(), options)
         stub = TranslationServiceStub(self._channel)
         self._translate: grpc.UnaryUnaryMultiCallable[pb.TranslateRequest, pb.TranslateResponse] = (
             stub.Translate
@@ -91,7 +111,8 @@ class Client:
         """Translates a text, or several in one call.
 
         Args:
-            text: A sentence, or a sequence of them. An empty sequence is answered without a call.
+            text: A sentence, or a sequence of them; with `Options.split_sentences` paragraphs or
+                pages. An empty sequence is answered without a call.
             source_language: Language of the text, a code such as "en".
             target_language: Language to translate into, a code such as "de".
             model: Name of the model; may be left out where the server has only one.
@@ -102,6 +123,7 @@ class Client:
             One `Translation` for a string; for a sequence a list in the same order.
 
         Raises:
+            TextsRefusedError: Some of several texts are wrong; it has the others' translations.
             AttendantError: Or the one of its kinds that fits; see `attendant.errors`.
         """
         texts = [text] if isinstance(text, str) else text
@@ -183,7 +205,7 @@ class Client:
     def _call(self, request: pb.TranslateRequest, timeout_s: float | None) -> pb.TranslateResponse:
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         try:
-            return self._translate(request, timeout=timeout_s)
+            return self._translate(request, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise error_from_rpc(error) from error
 
@@ -191,7 +213,7 @@ class Client:
         self, request: pb.TranslateStreamRequest, timeout_s: float | None
     ) -> Generator[TranslationPart, None, None]:
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        call = self._translate_stream(request, timeout=timeout_s)
+        call = self._translate_stream(request, timeout=timeout_s, metadata=self._metadata)
         try:
             part = None
             for response in call:

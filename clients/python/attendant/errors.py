@@ -2,8 +2,11 @@
 
     AttendantError               any other status; the base of all
     ├── InvalidRequestError      a field is wrong; the message names it and its limit
+    │   └── TextsRefusedError    some texts are wrong; it has the translations of the others
+    ├── UnauthenticatedError     no API key, or none that the server knows
+    ├── PermissionDeniedError    the key may not do this
     ├── NotFoundError            no such model or language; the message names what exists
-    ├── OverloadedError          the server's queue is full: try again later
+    ├── OverloadedError          the queue is full, or a limit of the key reached: try again later
     ├── DeadlineError            the call's deadline passed; its work has been stopped
     ├── UnavailableError         the server cannot be reached, is starting or is going down
     ├── CancelledError           the call was cancelled on its way or by the server
@@ -13,11 +16,13 @@ The message is the server's own, and `code` the status it came with. A task that
 this process raises `asyncio.CancelledError` as ever, not the error of that name here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import grpc
+
+from attendant.translation import Translation
 
 _Code = grpc.StatusCode
 
@@ -39,6 +44,28 @@ class InvalidRequestError(AttendantError):
     usual_code = _Code.INVALID_ARGUMENT
 
 
+class TextsRefusedError(InvalidRequestError):
+    """Some texts of a call are wrong; the others have been translated."""
+
+    def __init__(self, translations: Sequence[Translation]) -> None:
+        refused = [translation.refusal for translation in translations if translation.refusal]
+        super().__init__("; ".join(refused))
+        self.translations = translations
+        """One for each text, in their order; those of the wrong ones have a `refusal`."""
+
+
+class UnauthenticatedError(AttendantError):
+    """The server asks for an API key, and got none that it knows."""
+
+    usual_code = _Code.UNAUTHENTICATED
+
+
+class PermissionDeniedError(AttendantError):
+    """The server knows who is calling, and does not allow it."""
+
+    usual_code = _Code.PERMISSION_DENIED
+
+
 class NotFoundError(AttendantError):
     """The server has no such model or language."""
 
@@ -46,9 +73,13 @@ class NotFoundError(AttendantError):
 
 
 class OverloadedError(AttendantError):
-    """The server's waiting queue is full; the same request may succeed later."""
+    """The server's waiting queue is full, or a limit of the API key is reached; the same request
+    may succeed later.
+    """
 
     usual_code = _Code.RESOURCE_EXHAUSTED
+    retry_after_s: float | None = None
+    """In how many seconds, where the server says so."""
 
 
 class DeadlineError(AttendantError):
@@ -78,6 +109,8 @@ class InternalError(AttendantError):
 ERROR_BY_CODE: Mapping[grpc.StatusCode, type[AttendantError]] = MappingProxyType(
     {
         _Code.INVALID_ARGUMENT: InvalidRequestError,
+        _Code.UNAUTHENTICATED: UnauthenticatedError,
+        _Code.PERMISSION_DENIED: PermissionDeniedError,
         _Code.NOT_FOUND: NotFoundError,
         _Code.RESOURCE_EXHAUSTED: OverloadedError,
         _Code.DEADLINE_EXCEEDED: DeadlineError,
@@ -90,6 +123,8 @@ ERROR_BY_CODE: Mapping[grpc.StatusCode, type[AttendantError]] = MappingProxyType
 )
 """The error that each status arrives as; a status not listed arrives as `AttendantError` itself."""
 
+_RETRY_HEADER = "grpc-retry-pushback-ms"
+
 _TOO_LARGE = "message larger than max"
 """Part of gRPC's own words for a message over the transport's size limit, on either side."""
 
@@ -101,4 +136,13 @@ def error_from_rpc(error: grpc.RpcError) -> AttendantError:
     # gRPC gives an oversized message the status of a full queue. Waiting would never help it.
     if code is _Code.RESOURCE_EXHAUSTED and _TOO_LARGE in message:
         return InvalidRequestError(message, code)
-    return ERROR_BY_CODE.get(code, AttendantError)(message, code)
+    found = ERROR_BY_CODE.get(code, AttendantError)(message, code)
+    if isinstance(found, OverloadedError):
+        found.retry_after_s = _retry_after_s(error)
+    return found
+
+
+def _retry_after_s(error: grpc.RpcError) -> float | None:
+    trailing = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ())
+    value = dict(trailing).get(_RETRY_HEADER)
+    return int(value) / 1000 if isinstance(value, str) and value.isdecimal() else None

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from attendant_protos.v1 import translation_pb2 as pb
 
-from attendant.errors import InternalError, InvalidRequestError
+from attendant.errors import InternalError, InvalidRequestError, TextsRefusedError
 from attendant.options import EarlyStopping, Options, Priority, Sampling
 from attendant.translation import (
     Alignment,
@@ -14,6 +14,7 @@ from attendant.translation import (
     Hypothesis,
     Token,
     TokenLink,
+    TranslatedSentence,
     Translation,
     TranslationPart,
 )
@@ -25,6 +26,7 @@ _FINISH_REASONS: Mapping[pb.FinishReason, FinishReason] = MappingProxyType(
         pb.FINISH_REASON_EMPTY: FinishReason.EMPTY,
         pb.FINISH_REASON_LOOP: FinishReason.LOOP,
         pb.FINISH_REASON_DEADLINE: FinishReason.DEADLINE,
+        pb.FINISH_REASON_REFUSED: FinishReason.REFUSED,
     }
 )
 _PRIORITIES: Mapping[Priority, pb.Priority] = MappingProxyType(
@@ -80,6 +82,7 @@ def build_request(
         request.target_prefixes.extend(
             _encodable(text, f"target_prefixes[{i}]") for i, text in enumerate(prefixes)
         )
+    request.split_sentences = options.split_sentences
     _set_options(request, options)
     return _addressed(request, source_language, target_language, model)
 
@@ -91,6 +94,8 @@ def build_stream_request(
     options = options or Options()
     if not isinstance(options.target_prefix, str):
         raise InvalidRequestError("target_prefix: a stream has one text, and takes one string")
+    if options.split_sentences:
+        raise InvalidRequestError("split_sentences: a text that is split cannot be streamed")
     request = pb.TranslateStreamRequest(
         text=_encodable(text, "text"),
         target_prefix=_encodable(options.target_prefix, "target_prefix"),
@@ -151,13 +156,20 @@ def _set_numbers(
 
 
 def parse_response(response: pb.TranslateResponse, num_texts: int) -> list[Translation]:
-    """Reads an answer's translations; raises `InternalError` unless there is one for each text."""
+    """Reads an answer's translations.
+
+    Raises `InternalError` unless there is one for each text, `TextsRefusedError` if some texts were
+    wrong.
+    """
     if len(response.translations) != num_texts:
         raise InternalError(
             f"the server answered {len(response.translations)} translations for {num_texts} texts"
         )
     seed = response.seed if response.HasField("seed") else None
-    return [_translation(translation, seed) for translation in response.translations]
+    translations = [_translation(translation, seed) for translation in response.translations]
+    if any(translation.refusal for translation in translations):
+        raise TextsRefusedError(translations)
+    return translations
 
 
 def parse_part(response: pb.TranslateStreamResponse) -> TranslationPart:
@@ -182,6 +194,17 @@ def _translation(message: pb.Translation, seed: int | None) -> Translation:
         target_tokens=message.target_tokens,
         hypotheses=tuple(_hypothesis(hypothesis) for hypothesis in message.hypotheses),
         seed=seed,
+        sentences=tuple(_sentence(sentence, seed) for sentence in message.sentences),
+        refusal=message.status.message,
+    )
+
+
+def _sentence(message: pb.TranslatedSentence, seed: int | None) -> TranslatedSentence:
+    return TranslatedSentence(
+        source=(message.source.start, message.source.end),
+        target=(message.target.start, message.target.end),
+        translation=_translation(message.translation, seed),
+        is_part=message.is_part,
     )
 
 

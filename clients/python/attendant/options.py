@@ -105,6 +105,9 @@ class Options:
     target_prefix: str | Sequence[str] = ""
     """What the translations begin with: a string for all of them, or a sequence with one a text."""
 
+    split_sentences: bool = False
+    """Whether texts are pages, to be translated sentence by sentence. Not in streams."""
+
     priority: Priority = Priority.STANDARD
     """How urgent the call is."""
 

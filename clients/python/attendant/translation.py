@@ -23,6 +23,9 @@ class FinishReason(StrEnum):
     DEADLINE = "deadline"
     """Time ran out; the text is what there was."""
 
+    REFUSED = "refused"
+    """The text was wrong and was not translated; see `Translation.refusal`."""
+
     UNKNOWN = "unknown"
     """A reason that this version of the client has no name for: the server is newer."""
 
@@ -117,8 +120,31 @@ class Translation:
     seed: int | None = None
     """The seed that was used, where sampling was asked for."""
 
+    sentences: Sequence["TranslatedSentence"] = ()
+    """In order, where the text was to be split."""
+
+    refusal: str = ""
+    """What is wrong with the text, where it was not translated: the field, its value, the limit."""
+
     def __str__(self) -> str:
         return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatedSentence:
+    """A sentence of a text that was split: `text[slice(*sentence.source)]` is where it lies."""
+
+    source: tuple[int, int]
+    """Where it lies in the text: its first character, and the one after its last."""
+
+    target: tuple[int, int]
+    """Where its translation lies in the translated text."""
+
+    translation: Translation
+    """Its translation."""
+
+    is_part: bool = False
+    """Whether it is a part of a sentence that was too long for the model."""
 
 
 @dataclass(frozen=True, slots=True)

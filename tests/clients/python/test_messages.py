@@ -14,8 +14,10 @@ from attendant import (
     Options,
     Priority,
     Sampling,
+    TextsRefusedError,
     Token,
     TokenLink,
+    TranslatedSentence,
     Translation,
     TranslationPart,
 )
@@ -233,6 +235,40 @@ def test_hypotheses_are_read_field_by_field() -> None:
     assert translation.hypotheses == (READ, Hypothesis("Hunde", FinishReason.LOOP))
     assert str(translation.hypotheses[1]) == "Hunde"
     assert hash(translation)
+
+
+def test_sentences_are_read_field_by_field() -> None:
+    sentence = pb.TranslatedSentence(
+        source=pb.TextSpan(start=2, end=6),
+        target=pb.TextSpan(start=1, end=5),
+        is_part=True,
+        translation=pb.Translation(text="Hund", finish_reason=pb.FINISH_REASON_STOP),
+    )
+    message = pb.Translation(text=" Hund", sentences=[sentence])
+    (translation,) = parse_response(pb.TranslateResponse(translations=[message]), 1)
+    found = Translation("Hund", FinishReason.STOP, 0, 0)
+    assert translation.sentences == (TranslatedSentence((2, 6), (1, 5), found, True),)
+    assert hash(translation)
+
+
+def test_texts_that_are_refused_raise_and_lose_nothing() -> None:
+    good = pb.Translation(text="Hund", finish_reason=pb.FINISH_REASON_STOP)
+    status = pb.TextStatus(code=3, field="texts[1]", message="texts[1]: it is too long")
+    bad = pb.Translation(finish_reason=pb.FINISH_REASON_REFUSED, status=status)
+    with pytest.raises(TextsRefusedError, match=r"^texts\[1\]: it is too long$") as caught:
+        parse_response(pb.TranslateResponse(translations=[good, bad]), 2)
+    first, second = caught.value.translations
+    assert (first.text, first.refusal) == ("Hund", "")
+    assert (second.finish_reason, second.refusal) == (FinishReason.REFUSED, status.message)
+    assert isinstance(caught.value, InvalidRequestError)
+
+
+def test_pages_are_asked_for_in_a_call_and_not_in_a_stream() -> None:
+    options = Options(split_sentences=True)
+    assert build_request(["a"], "en", "de", "", options).split_sentences
+    assert not build_request(["a"], "en", "de", "", None).split_sentences
+    with pytest.raises(InvalidRequestError, match=r"^split_sentences: "):
+        build_stream_request("a", "en", "de", "", options)
 
 
 def test_a_seed_is_read_where_there_is_one() -> None:

@@ -20,6 +20,7 @@ from attendant import (
     Options,
     Priority,
     Sampling,
+    TextsRefusedError,
 )
 
 from demos.server_process import ServerProcess, running_server
@@ -47,6 +48,28 @@ def test_lines_come_back_in_order_and_as_one_by_one(server: ServerProcess) -> No
     with Client(server.target) as client:
         alone = [client.translate(x, source_language="en", target_language="de") for x in lines]
     assert result.stdout.splitlines() == [translation.text for translation in alone]
+
+
+def test_texts_that_are_wrong_keep_no_others_back(server: ServerProcess) -> None:
+    with Client(server.target) as client:
+        alone = client.translate("six", source_language="en", target_language="de")
+        with pytest.raises(TextsRefusedError, match=r"^texts\[1\]: control") as caught:
+            client.translate(["six", "\a"], source_language="en", target_language="de")
+        good, bad = caught.value.translations
+        assert good == alone
+        assert (bad.text, bad.finish_reason) == ("", FinishReason.REFUSED)
+
+
+def test_a_page_comes_back_with_its_sentences(server: ServerProcess) -> None:
+    text = "six\n\n- seven\n"
+    options = Options(split_sentences=True)
+    with Client(server.target) as client:
+        languages = {"source_language": "en", "target_language": "de"}
+        page = client.translate(text, options=options, **languages)
+        six, seven = client.translate(["six", "seven"], **languages)
+    assert page.text == f"{six}\n\n- {seven}\n"
+    assert [text[slice(*sentence.source)] for sentence in page.sentences] == ["six", "seven"]
+    assert [sentence.translation for sentence in page.sentences] == [six, seven]
 
 
 def test_a_refusal_names_the_field(server: ServerProcess) -> None:

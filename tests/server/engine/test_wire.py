@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from server.engine.hypothesis import FinishReason, Hypothesis
 from server.engine.options import DecodingOptions, Sampling
 from server.engine.sequence import Job, Priority, SequenceStatus
+from server.engine.times import Times
 from server.engine.wire import Outcome, Report, Unpacker, pack
 from server.engine.worker import Add, Cancel
 
@@ -41,7 +42,8 @@ def test_a_hypothesis_arrives_as_it_was() -> None:
     hypothesis.append(20, -0.125)
     hypothesis.append(2, -0.5)
     hypothesis.finish_reason = FinishReason.STOP
-    report = Report(0.0, [], [(7, [20])], [Outcome(7, SequenceStatus.FINISHED, [hypothesis])])
+    outcome = Outcome(7, SequenceStatus.FINISHED, [hypothesis], Times(0.5, 0.25, 1.0, 2.0))
+    report = Report(0.0, [], [(7, [20])], [outcome])
     (found,) = Unpacker().feed(pack(report))
     (copy,) = found.ended[0].hypotheses
     for name in Hypothesis.__slots__:

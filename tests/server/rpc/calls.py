@@ -22,7 +22,7 @@ from server.engine.remote import RemoteWorker
 from server.engine.sequence import Job
 from server.engine.worker import Worker
 from server.engines import make_engines
-from server.models import LoadedModel
+from server.loaded_model import LoadedModel
 from server.rpc.app import App
 from server.runtime.sessions import Sessions
 
@@ -50,7 +50,7 @@ class Server:
 
     @property
     def async_engine(self) -> AsyncEngine:
-        (model,) = self.app.registry.all()
+        (model,) = self.app.models.all()
         return model.engine
 
     async def translate(
@@ -74,7 +74,7 @@ class Server:
 
     def metric(self, name: str) -> float:
         """A metric of the only model."""
-        (model,) = self.app.registry.all()
+        (model,) = self.app.models.all()
         return metric(self.app, name, model.name)
 
 
@@ -110,9 +110,9 @@ async def _all_of(call: Any) -> list[Any]:
     return [message async for message in call]
 
 
-async def until(is_met: Callable[[], bool]) -> None:
-    """Looks again and again until `is_met`, or fails after ten seconds."""
-    deadline = time.monotonic() + 10
+async def until(is_met: Callable[[], bool], timeout_s: float = 10) -> None:
+    """Looks again and again until `is_met`, or fails after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
     while not is_met():
         assert time.monotonic() < deadline, "it did not happen"
         await asyncio.sleep(0.001)  # a loop that never rests starves an engine in a thread
@@ -122,7 +122,7 @@ def engine_of(app: App) -> Engine:
     """The only engine of the only model: from the first call on, one in a thread of this process,
     where a test can look into it and hold it. Nothing may be in flight at that call.
     """
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     (worker,) = model.engine._workers
     if isinstance(worker, RemoteWorker):
         worker = _in_a_thread(model, worker, app.config)

@@ -37,7 +37,7 @@ def request(text: str = LONG, count: int = 1) -> pb.TranslateRequest:
 
 def is_all_sent(app: App) -> bool:
     """Whether the engine's process has been sent all that it is to know."""
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     (worker,) = model.engine._workers
     return not worker._unsent
 
@@ -48,11 +48,14 @@ async def health_of(channel: grpc.aio.Channel, service: str = "") -> int:
     return int(response.status)
 
 
-async def test_health_is_answered_for_the_whole_and_for_the_service(
+async def test_health_is_answered_for_the_whole_the_services_and_the_models(
     channel: grpc.aio.Channel,
 ) -> None:
     assert await health_of(channel) == SERVING
+    assert await health_of(channel, "inference.GRPCInferenceService") == SERVING
+    assert await health_of(channel, "models/numbers") == SERVING
     assert await health_of(channel, "attendant.v1.TranslationService") == SERVING
+    assert await health_of(channel, "inference.GRPCInferenceService") == SERVING
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await health_of(channel, "no.such.Service")
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
@@ -96,6 +99,8 @@ async def test_reflection_describes_the_api_to_its_standard_client(
     listed = (await ask(list_services="")).list_services_response.service
     assert {service.name for service in listed} == {
         "attendant.v1.TranslationService",
+        "inference.GRPCInferenceService",
+        "grpc.channelz.v1.Channelz",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }
@@ -113,7 +118,7 @@ async def test_a_storm_of_cancellations_leaves_no_slot_in_use(
     app: App, channel: grpc.aio.Channel
 ) -> None:
     stub = TranslationServiceStub(channel)
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     for _ in range(5):
         calls = [stub.Translate(request(count=4)) for _ in range(16)]
         # A busy machine may be done with all of them before it looks.
@@ -131,7 +136,7 @@ async def test_what_is_cancelled_before_its_turn_is_not_decoded(
     app: App, channel: grpc.aio.Channel
 ) -> None:
     stub = TranslationServiceStub(channel)
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     signal_engine(app, signal.SIGSTOP)  # so that all have come, and gone, before the first step
     calls = [stub.Translate(request(count=4)) for _ in range(16)]
     await until(lambda: model.engine.num_pending == 64)
@@ -159,7 +164,7 @@ async def test_a_short_sentence_overtakes_the_long_ones_that_run(
     app: App, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stub = TranslationServiceStub(channel)
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     step = engine_of(app).step
 
     def slow_step() -> object:
@@ -193,11 +198,17 @@ async def test_the_metrics_count_what_was_done(app: App, channel: grpc.aio.Chann
     assert rows == 8 * translation.target_tokens
     assert steps == translation.target_tokens
     assert metric(app, "attendant_request_duration_seconds_count") == 1
+    for histogram in ("queue_time", "time_to_first_token", "time_per_output_token"):
+        assert metric(app, f"attendant_{histogram}_seconds_count") == 8
+    first = metric(app, "attendant_time_to_first_token_seconds_sum")
+    assert metric(app, "attendant_queue_time_seconds_sum") < first
+    labels = {"model": "numbers", "outcome": "stop"}
+    assert app.metrics.registry.get_sample_value("attendant_texts_total", labels) == 8
 
 
 def count_steps(app: App) -> dict[int, int]:
     """Steps of each worker of the only model, from now on."""
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     num_steps = dict.fromkeys(range(len(model.engine._workers)), 0)
 
     def counted(index: int, observe: Callable[[StepStats], None]) -> Callable[[StepStats], None]:
@@ -234,7 +245,7 @@ async def test_shutdown_under_load_loses_no_accepted_request(numbers_package: Pa
     async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:
         stub = TranslationServiceStub(channel)
         calls = [asyncio.ensure_future(stub.Translate(request(count=16))) for _ in range(60)]
-        (model,) = app.registry.all()
+        (model,) = app.models.all()
         await until(lambda: model.engine.num_pending > 40)
         num_accepted = app._drain.num_in_flight
         await app.stop()
@@ -268,7 +279,7 @@ async def test_a_draining_server_says_not_serving_before_it_refuses(numbers_pack
 
 def signal_engine(app: App, number: signal.Signals) -> None:
     """Sends a signal to the process of the only model's engine."""
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     (worker,) = model.engine._workers
     os.kill(worker._process.pid, number)
 
@@ -286,7 +297,7 @@ async def test_a_dead_engine_fails_its_callers_and_turns_health_off(
     stub = TranslationServiceStub(channel)
     signal_engine(app, signal.SIGSTOP)  # else it might have answered before it dies
     call = asyncio.ensure_future(stub.Translate(request(LONG, count=8)))
-    (model,) = app.registry.all()
+    (model,) = app.models.all()
     await until(lambda: model.engine.num_pending == 8)
     signal_engine(app, signal.SIGKILL)
     with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -211,7 +211,7 @@ async def test_alternatives_are_the_best_next_tokens_each_continued_greedily(
 
 
 async def test_what_is_suppressed_is_no_alternative(numbers: Server) -> None:
-    vocabulary = numbers.app.registry.get("").tokenizer
+    vocabulary = numbers.app.models.get("").tokenizer
     allowed = {"</s>", "▁ein", "hundert"}
     suppressed = [
         piece
@@ -377,7 +377,7 @@ async def test_suppressed_tokens_do_not_come_and_the_rest_share_their_probabilit
 
 
 async def test_where_all_is_forbidden_the_sentence_ends(numbers: Server) -> None:
-    tokenizer = numbers.app.registry.get("").tokenizer
+    tokenizer = numbers.app.models.get("").tokenizer
     everything = [p for p in map(tokenizer.piece, range(160)) if tokenizer.find(p) is not None]
     for how in ({}, {"beam_size": 4}, {"num_alternatives": 3}, sampled(1)):
         found = await numbers.decode(

@@ -168,19 +168,19 @@ SEEDED = pb.Sampling(seed=1)
         ],
         (
             {"min_target_tokens": 9, "max_target_tokens": 8},
-            "min_target_tokens: it asks for 9 tokens of text 1, which may have 8",
+            "min_target_tokens: it asks for 9 tokens of text 0, which may have 8",
         ),
         (
             {"min_target_tokens": 9, "max_length_ratio": 0.5},
-            "min_target_tokens: it asks for 9 tokens of text 1, which may have 1",
+            "min_target_tokens: it asks for 9 tokens of text 0, which may have 1",
         ),
         (
             {"min_length_ratio": 3.0, "max_target_tokens": 8},
-            "min_length_ratio: it asks for 9 tokens of text 1, which may have 8",
+            "min_length_ratio: it asks for 9 tokens of text 0, which may have 8",
         ),
         (
             {"min_length_ratio": 30.0},
-            "min_length_ratio: it asks for 90 tokens of text 1, which may have 64",
+            "min_length_ratio: it asks for 90 tokens of text 0, which may have 64",
         ),
         (
             {"suppressed_tokens": ["six"] * 257},
@@ -201,8 +201,7 @@ SEEDED = pb.Sampling(seed=1)
 async def test_options_that_exclude_each_other_are_named(
     server: Server, options: dict[str, Any], expected: str
 ) -> None:
-    # The first text is empty, and has no length to check; the second has three tokens.
-    asked = request("", "six", options=pb.DecodingOptions(**options))
+    asked = request("six", options=pb.DecodingOptions(**options))  # of three tokens
     assert await message_of(server.stub.Translate(asked)) == f"options.{expected}"
 
 
@@ -219,18 +218,6 @@ async def test_options_that_exclude_each_other_are_named(
             {"target_prefixes": [""]},
             "target_prefixes: there are 1 for 2 texts; one each, or none at all",
         ),
-        (
-            {"target_prefixes": ["", "a" * 501]},
-            "target_prefixes[1]: it has 501 characters, at most 500 are allowed",
-        ),
-        (
-            {"target_prefixes": ["", "ei\x01n"]},
-            "target_prefixes[1]: control character U+0001 at position 2 is not allowed",
-        ),
-        (
-            {"target_prefixes": ["", "ein" * 60]},
-            "target_prefixes[1]: it has ",
-        ),
     ],
 )
 async def test_a_wrong_field_of_the_request_is_named(
@@ -238,6 +225,19 @@ async def test_a_wrong_field_of_the_request_is_named(
 ) -> None:
     message = await message_of(server.stub.Translate(request("six", "seven", **fields)))
     assert message.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("a" * 501, "it has 501 characters, at most 500 are allowed"),
+        ("ei\x01n", "control character U+0001 at position 2 is not allowed"),
+        ("ein" * 60, "it has "),
+    ],
+)
+async def test_a_wrong_prefix_is_named(server: Server, prefix: str, expected: str) -> None:
+    message = await message_of(server.stub.Translate(request("six", target_prefixes=[prefix])))
+    assert message.startswith(f"target_prefixes[0]: {expected}")
 
 
 async def test_a_prefix_must_leave_room_for_a_token(server: Server) -> None:
@@ -312,6 +312,6 @@ async def test_a_beam_wider_than_the_server_has_rows_is_refused(numbers_package:
 async def test_nothing_of_a_refused_request_reaches_the_engine(server: Server) -> None:
     steps = server.metric("attendant_decode_batch_size_count")
     options = pb.DecodingOptions(min_length_ratio=30.0)
-    await message_of(server.stub.Translate(request("", "six", "seven", options=options)))
+    await message_of(server.stub.Translate(request("six", "seven", options=options)))
     assert server.async_engine.num_pending == 0
     assert server.metric("attendant_decode_batch_size_count") == steps

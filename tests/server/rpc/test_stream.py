@@ -108,7 +108,7 @@ async def test_a_forced_character_of_several_bytes_comes_whole(captions: Server)
 
 async def test_bytes_that_make_no_character_are_what_translate_answers(captions: Server) -> None:
     """Where only bytes may come, most make no sense; the pieces still join to the answer."""
-    tokenizer = captions.app.registry.get("").tokenizer
+    tokenizer = captions.app.models.get("").tokenizer
     lead, trail = tokenizer.find("<0xE6>"), tokenizer.find("<0x97>")
     zero = tokenizer.find("<0x00>")
     assert lead is not None
@@ -258,7 +258,7 @@ async def test_shutdown_waits_for_a_stream(numbers_package: Path) -> None:
             gate.allow(4)
             first = await anext(messages)
             stopping = asyncio.create_task(server.app.stop())
-            await until(lambda: server.app._drain._is_begun)
+            await until(lambda: server.app._drain.begun.is_set())
             gate.open()
             rest = [message async for message in messages]
         await stopping

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import grpc
 import pytest
@@ -73,9 +74,9 @@ async def test_what_does_not_exist_is_not_found(
     ("bad", "message"),
     [
         (request(*["a"] * 17), "texts: there are 17, at most 16 are allowed"),
-        (request("a", "b" * 5001), "texts[1]: it has 5001 characters, at most 5000 are allowed"),
+        (request("b" * 5001), "texts[0]: it has 5001 characters, at most 5000 are allowed"),
         (request("one hundred " * 60), "tokens, model numbers takes at most 64"),
-        (request("a", "se\0ven"), "texts[1]: control character U+0000 at position 2"),
+        (request("se\0ven"), "texts[0]: control character U+0000 at position 2"),
         (request("a\x7f"), "texts[0]: control character U+007F"),
         (
             request("a", options=pb.DecodingOptions(max_target_tokens=0)),
@@ -117,6 +118,8 @@ async def test_a_full_queue_is_said_so_and_takes_work_again(
     failures = [o for o in outcomes if isinstance(o, grpc.aio.AioRpcError)]
     assert {f.code() for f in failures} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
     assert "72 are allowed" in (failures[0].details() or "")
+    hints = [int(str(f.trailing_metadata()["grpc-retry-pushback-ms"])) for f in failures]
+    assert all(50 <= hint <= 10_000 for hint in hints)
     assert len(failures) < len(outcomes)
     assert (await stub.Translate(request("seven"))).translations[0].text
 
@@ -127,10 +130,12 @@ async def test_a_bug_leaves_as_internal_with_a_fixed_text(
     def explode(_name: str) -> None:
         raise RuntimeError("a secret of the server")
 
-    monkeypatch.setattr(app.registry, "get", explode)
+    monkeypatch.setattr(app.models, "use", explode)
     code, details = await refusal(stub.Translate(request("seven")))
     assert code is grpc.StatusCode.INTERNAL
-    assert details == "internal error; the server's log has the details"
+    assert re.fullmatch(
+        "internal error; the server's log has the details, request [0-9a-f]{32}", details
+    )
 
 
 def some(strategy: st.SearchStrategy[object]) -> st.SearchStrategy[object]:

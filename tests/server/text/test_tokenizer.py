@@ -4,6 +4,7 @@ bytes, and on the tiny one's, which has not.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demos.bundled import PACKAGE as BUNDLED
-from server.package import TOKENIZER_FILE, open_package
+from server.errors import PackageError
+from server.package import TOKENIZER_FILE, SpecialIds, open_package
 from server.text.tokenizer import TokenizedText, Tokenizer
 
 FIRST_BYTE = 8
@@ -143,3 +145,26 @@ def test_the_beginning_of_a_target_has_no_tag_and_no_end(tokenizer: Tokenizer) -
     assert tokenizer.encode_target("Ein Hund") == rest
     assert (tokenizer.piece(tag), tokenizer.piece(end)) == ("<2de>", "</s>")
     assert tokenizer.encode_target("") == tokenizer.encode_target("  ") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "it is empty"),
+        (b"garbage" * 100, "no SentencePiece model"),
+        (b"\x0a\xff\xff\xff\xff\x0f", "no SentencePiece model"),
+        (bytes(1000), "no SentencePiece model"),
+    ],
+)
+def test_what_is_no_tokenizer_is_refused(content: bytes, problem: str) -> None:
+    ids = SpecialIds(pad=0, bos=1, eos=2, unk=3, language_tags={})
+    with pytest.raises(PackageError, match=f"^tokenizer.model: {problem}"):
+        Tokenizer(content, ids)
+
+
+def test_special_ids_that_the_tokenizer_has_not_are_refused() -> None:
+    package = open_package(BUNDLED)
+    ids = replace(package.manifest.special_ids, language_tags={"de": 10**6})
+    message = r"^tokenizer.model: it has \d+ pieces, and the id of de is 1000000$"
+    with pytest.raises(PackageError, match=message):
+        Tokenizer(package.read_file(TOKENIZER_FILE), ids)

@@ -35,14 +35,20 @@ class Backoff:
 
 
 async def while_overloaded(call: Callable[[], Awaitable[T]], backoff: Backoff) -> T:
-    """Makes a call again for as long as the server's queue is full and there is time.
+    """Makes a call again for as long as the server's queue is full and there is time; no sooner
+    than the server says, where it does.
 
     Raises:
-        OverloadedError: The queue was still full at the end.
+        OverloadedError: The queue was still full at the end, or will be for longer.
     """
+    waited_s = 0.0
     for pause_s in backoff.pauses():
         try:
             return await call()
-        except OverloadedError:
-            await asyncio.sleep(pause_s)
+        except OverloadedError as error:
+            asked_s = error.retry_after_s or 0.0
+            if asked_s and waited_s + asked_s > backoff.give_up_s:
+                raise
+            waited_s += max(pause_s, asked_s)
+            await asyncio.sleep(max(pause_s, asked_s))
     return await call()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from attendant.async_client import AsyncClient
 from attendant.cli.arguments import add_target, add_timeout, positive_number
+from attendant.cli.connection import add_key, add_tls, read_connection
 from attendant.cli.lines import lines_of_file
 from attendant.cli.outcome import CommandError, ExitCode, error_of_call
 from attendant.errors import AttendantError, OverloadedError
@@ -40,6 +41,8 @@ def add_parser(subcommands: "_SubParsersAction[argparse.ArgumentParser]") -> Non
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_target(parser)
+    add_tls(parser)
+    add_key(parser)
     parser.add_argument("--rate", required=True, type=positive_number, help="requests a second")
     parser.add_argument(
         "--duration", required=True, type=positive_number, dest="duration_s", metavar="S"
@@ -64,7 +67,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 async def _measure(arguments: argparse.Namespace, texts: Sequence[str]) -> Summary:
     remaining_texts = itertools.cycle(texts)
-    async with AsyncClient(arguments.target, timeout_s=arguments.timeout_s) as client:
+    connection = read_connection(arguments)
+    async with AsyncClient(arguments.target, timeout_s=arguments.timeout_s, **connection) as client:
 
         async def send() -> None:
             await client.translate(

@@ -11,7 +11,7 @@ from attendant.cli.outcome import CommandError, ExitCode
 
 _EPILOG = """exit codes:
   0    all is done
-  1    the server refused a text, a language or a model, or it is not serving
+  1    the server refused a text, a language, a model or a key, or it is not serving
   2    the command line is wrong, or the input cannot be read
   3    the server cannot be reached, does not answer in time or stays overloaded
   4    the server failed

@@ -11,6 +11,8 @@ from attendant.errors import (
     InvalidRequestError,
     NotFoundError,
     OverloadedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
@@ -22,7 +24,7 @@ class ExitCode(IntEnum):
     """All is done."""
 
     REFUSED = 1
-    """The server refused a text, a language or a model; or it is not serving."""
+    """The server refused a text, a language, a model or an API key; or it is not serving."""
 
     USAGE = 2
     """The command line is wrong, or the input cannot be read."""
@@ -52,6 +54,8 @@ _EXIT_CODES: Mapping[type[AttendantError], ExitCode] = MappingProxyType(
     {
         InvalidRequestError: ExitCode.REFUSED,
         NotFoundError: ExitCode.REFUSED,
+        UnauthenticatedError: ExitCode.REFUSED,
+        PermissionDeniedError: ExitCode.REFUSED,
         OverloadedError: ExitCode.UNAVAILABLE,
         DeadlineError: ExitCode.UNAVAILABLE,
         UnavailableError: ExitCode.UNAVAILABLE,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from attendant.async_client import AsyncClient
 from attendant.cli.arguments import add_target, add_timeout, positive_count
 from attendant.cli.backoff import Backoff, while_overloaded
+from attendant.cli.connection import add_key, add_tls, read_connection
 from attendant.cli.decoding import (
     add_decoding,
     columns_of,
@@ -50,6 +51,8 @@ def add_parser(subcommands: "_SubParsersAction[argparse.ArgumentParser]") -> Non
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_target(parser)
+    add_tls(parser)
+    add_key(parser)
     parser.add_argument("--from", required=True, dest="source_language", metavar="LANG")
     parser.add_argument("--to", required=True, dest="target_language", metavar="LANG")
     parser.add_argument("--model", default="", metavar="NAME", help="needed if there are several")
@@ -81,7 +84,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 async def _translate_all(arguments: argparse.Namespace, options: Options) -> None:
-    async with AsyncClient(arguments.target, timeout_s=arguments.timeout_s) as client:
+    connection = read_connection(arguments)
+    async with AsyncClient(arguments.target, timeout_s=arguments.timeout_s, **connection) as client:
         caller = _Caller(client, arguments, options)
         numbered = enumerate(_source(arguments), start=1)
         async with aclosing(feed(numbered, ahead=arguments.in_flight)) as lines:

@@ -48,6 +48,26 @@ class TranslationServiceStub:
                 request_serializer=attendant__protos_dot_v1_dot_translation__pb2.TranslateStreamRequest.SerializeToString,
                 response_deserializer=attendant__protos_dot_v1_dot_translation__pb2.TranslateStreamResponse.FromString,
                 _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/attendant.v1.TranslationService/ListModels',
+                request_serializer=attendant__protos_dot_v1_dot_translation__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=attendant__protos_dot_v1_dot_translation__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
+        self.GetModel = channel.unary_unary(
+                '/attendant.v1.TranslationService/GetModel',
+                request_serializer=attendant__protos_dot_v1_dot_translation__pb2.GetModelRequest.SerializeToString,
+                response_deserializer=attendant__protos_dot_v1_dot_translation__pb2.GetModelResponse.FromString,
+                _registered_method=True)
+        self.Tokenize = channel.unary_unary(
+                '/attendant.v1.TranslationService/Tokenize',
+                request_serializer=attendant__protos_dot_v1_dot_translation__pb2.TokenizeRequest.SerializeToString,
+                response_deserializer=attendant__protos_dot_v1_dot_translation__pb2.TokenizeResponse.FromString,
+                _registered_method=True)
+        self.Detokenize = channel.unary_unary(
+                '/attendant.v1.TranslationService/Detokenize',
+                request_serializer=attendant__protos_dot_v1_dot_translation__pb2.DetokenizeRequest.SerializeToString,
+                response_deserializer=attendant__protos_dot_v1_dot_translation__pb2.DetokenizeResponse.FromString,
+                _registered_method=True)
 
 
 class TranslationServiceServicer:
@@ -59,6 +79,8 @@ class TranslationServiceServicer:
 
     def Translate(self, request, context):
         """Translates every text of the request and answers when the last is done.
+        A text that is wrong, too long say, is answered with its status, and the others are translated; a call without a
+        text that can be translated fails with the status of the first.
         A call that is cancelled, or whose deadline passes, stops its work at the next decoder step.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -69,6 +91,34 @@ class TranslationServiceServicer:
         """Translates one text and sends it as it grows.
         With greedy search and sampling each token comes when it is chosen; with beam search, text comes when no hypothesis
         that may still win can change it. The pieces of text, joined, are the text that Translate answers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListModels(self, request, context):
+        """What there is to translate with: every model of the server's folder, loaded or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetModel(self, request, context):
+        """One model: its languages, limits and defaults, and the evidence that its export was sealed with.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Tokenize(self, request, context):
+        """How a model reads texts: their pieces, as Translate would give them to it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Detokenize(self, request, context):
+        """The texts that pieces spell.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -86,6 +136,26 @@ def add_TranslationServiceServicer_to_server(servicer, server):
                     servicer.TranslateStream,
                     request_deserializer=attendant__protos_dot_v1_dot_translation__pb2.TranslateStreamRequest.FromString,
                     response_serializer=attendant__protos_dot_v1_dot_translation__pb2.TranslateStreamResponse.SerializeToString,
+            ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=attendant__protos_dot_v1_dot_translation__pb2.ListModelsRequest.FromString,
+                    response_serializer=attendant__protos_dot_v1_dot_translation__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'GetModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModel,
+                    request_deserializer=attendant__protos_dot_v1_dot_translation__pb2.GetModelRequest.FromString,
+                    response_serializer=attendant__protos_dot_v1_dot_translation__pb2.GetModelResponse.SerializeToString,
+            ),
+            'Tokenize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Tokenize,
+                    request_deserializer=attendant__protos_dot_v1_dot_translation__pb2.TokenizeRequest.FromString,
+                    response_serializer=attendant__protos_dot_v1_dot_translation__pb2.TokenizeResponse.SerializeToString,
+            ),
+            'Detokenize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Detokenize,
+                    request_deserializer=attendant__protos_dot_v1_dot_translation__pb2.DetokenizeRequest.FromString,
+                    response_serializer=attendant__protos_dot_v1_dot_translation__pb2.DetokenizeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -146,6 +216,114 @@ class TranslationService:
             '/attendant.v1.TranslationService/TranslateStream',
             attendant__protos_dot_v1_dot_translation__pb2.TranslateStreamRequest.SerializeToString,
             attendant__protos_dot_v1_dot_translation__pb2.TranslateStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/attendant.v1.TranslationService/ListModels',
+            attendant__protos_dot_v1_dot_translation__pb2.ListModelsRequest.SerializeToString,
+            attendant__protos_dot_v1_dot_translation__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/attendant.v1.TranslationService/GetModel',
+            attendant__protos_dot_v1_dot_translation__pb2.GetModelRequest.SerializeToString,
+            attendant__protos_dot_v1_dot_translation__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Tokenize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/attendant.v1.TranslationService/Tokenize',
+            attendant__protos_dot_v1_dot_translation__pb2.TokenizeRequest.SerializeToString,
+            attendant__protos_dot_v1_dot_translation__pb2.TokenizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Detokenize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/attendant.v1.TranslationService/Detokenize',
+            attendant__protos_dot_v1_dot_translation__pb2.DetokenizeRequest.SerializeToString,
+            attendant__protos_dot_v1_dot_translation__pb2.DetokenizeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -15,9 +15,9 @@ from server.engine.engine import Engine
 from server.engine.options import DecodingOptions
 from server.engine.wire import HostSpec
 from server.engines import decode_all, decode_greedy, make_engine
-from server.errors import PackageError, UnavailableError
+from server.errors import PackageError
+from server.loaded_model import load_model
 from server.metrics import Metrics
-from server.models import ModelRegistry, find_packages, load_model
 from server.package import _seal, open_package
 
 
@@ -123,23 +123,6 @@ def test_all_hypotheses_of_each_source_come_in_its_place(numbers_package: Path) 
 def test_an_unknown_variant_is_refused_with_those_that_exist(numbers_package: Path) -> None:
     with pytest.raises(PackageError, match="no variant 'tpu'; there are: cpu-int8, cpu-fp32"):
         load_model(numbers_package, ServerConfig(variant="tpu"), Metrics())
-
-
-def test_the_newest_version_of_each_model_is_found(tmp_path: Path) -> None:
-    for path in ("a/1", "a/10", "a/9", "b/2"):
-        (tmp_path / path).mkdir(parents=True)
-        (tmp_path / path / "manifest.json").touch()
-    assert find_packages(tmp_path) == [tmp_path / "a/10", tmp_path / "b/2"]
-
-
-def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PackageError, match="no model package"):
-        find_packages(tmp_path)
-
-
-def test_an_empty_registry_is_still_loading() -> None:
-    with pytest.raises(UnavailableError, match="still loading"):
-        ModelRegistry().get("numbers")
 
 
 def test_the_limit_of_a_translation_grows_with_its_source(numbers_package: Path) -> None:

@@ -1,0 +1,8 @@
+"""Who makes the call that this task answers."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+caller_name: ContextVar[str] = ContextVar("caller_name", default="")
+"""The name of the key that the call came with; empty where none is asked for."""

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol's messages to domain requests, and domain results to its messages."""
