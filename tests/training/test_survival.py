@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import subprocess
 import sys
 import time
@@ -19,6 +18,14 @@ from training.checkpoint import read_checkpoint
 ROOT = Path(__file__).parents[2]
 NUM_STEPS = 160
 """Enough for the run to be still at work when it is killed the last time."""
+
+
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.executable, [sys.executable, "-m", "training", *sys.argv[2:]])
+"""
+"""Trains where no file may grow beyond the first argument, in bytes."""
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +110,18 @@ def test_a_full_disk_is_an_error_and_the_last_good_state_stays(
     finish(start(recipe, output, "train.max_steps=8"))
     state = (output / "state.safetensors").read_bytes()
     process = subprocess.run(
-        [sys.executable, "-m", "training", str(recipe), f"train.output={output}"],
+        [
+            sys.executable,
+            "-c",
+            LIMITED,
+            str(len(state) // 2),
+            str(recipe),
+            f"train.output={output}",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (len(state) // 2,) * 2),
     )
     assert process.returncode == 2
     (line,) = [line for line in process.stderr.splitlines() if line.startswith("error: ")]
