@@ -1,0 +1,155 @@
+"""Clients that misbehave: what they took comes back, and nobody else notices."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import socket
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from attendant import Client
+from attendant_protos.v1 import translation_pb2 as pb
+from attendant_protos.v1.translation_pb2_grpc import TranslationServiceStub
+
+from demos.server_process import ServerProcess, running_server
+
+LONG = "nine thousand, nine hundred and ninety-nine"
+LANGUAGES = {"source_language": "en", "target_language": "de"}
+OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
+SPARE_FILES = 4
+"""Connections of this test's own that may still be closing."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A server, and what it holds."""
+
+    process: ServerProcess
+    metrics_port: int
+
+    def metrics(self) -> str:
+        """As scraped."""
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return str(response.read().decode())
+
+    def gauge(self, name: str) -> float:
+        """Of the only model."""
+        found = re.search(rf'^{name}{{model="numbers"}} (\S+)$', self.metrics(), re.MULTILINE)
+        assert found is not None
+        return float(found[1])
+
+    def num_files(self) -> int:
+        """Its open file descriptors."""
+        return len(os.listdir(f"/proc/{self.process.process.pid}/fd"))  # noqa: PTH208
+
+    def is_idle(self) -> bool:
+        """Whether nothing runs, waits or holds a row."""
+        names = ("sequences_running", "sequences_waiting", "cache_slots_used")
+        return all(self.gauge(f"attendant_{name}") == 0 for name in names)
+
+
+@pytest.fixture(scope="module")
+def server(numbers_package: Path) -> Iterator[Watched]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    flags = ("--drain-delay-s", "0", "--metrics-port", str(port), "--handshake-timeout-s", "2")
+    with running_server(numbers_package.parent.parent, *flags) as process:
+        yield Watched(process, port)
+
+
+@contextlib.contextmanager
+def stub(server: Watched) -> Iterator[TranslationServiceStub]:
+    with grpc.insecure_channel(server.process.target, OPTIONS) as channel:
+        yield TranslationServiceStub(channel)
+
+
+def request(count: int = 1) -> pb.TranslateRequest:
+    return pb.TranslateRequest(texts=[LONG] * count, **LANGUAGES)
+
+
+def never_read(server: Watched) -> None:
+    """Opens streams, reads nothing of them, and goes."""
+    asked = pb.TranslateStreamRequest(text=LONG, **LANGUAGES)
+    with stub(server) as calls:
+        streams = [calls.TranslateStream(asked) for _ in range(60)]
+        time.sleep(0.5)
+        del streams
+
+
+def dropped_midway(server: Watched) -> None:
+    """Speaks HTTP/2 and hangs up in the middle of a frame, or of a message."""
+    host, _, port = server.process.target.rpartition(":")
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)
+    generator = random.Random(1)
+    for i in range(60):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(
+                preface[: generator.randrange(1, len(preface))] if i % 2 else preface
+            )
+            if not i % 2:
+                headers = (1000).to_bytes(3, "big") + b"\x01\x04\x00\x00\x00\x01"
+                connection.sendall(headers + bytes(generator.randrange(500)))
+
+
+def one_millisecond(server: Watched) -> None:
+    """Gives no call the time that it needs."""
+    with stub(server) as calls:
+        futures = [calls.Translate.future(request(4), timeout=0.001) for _ in range(200)]
+        codes = {future.code() for future in futures}
+    assert codes <= {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.OK}
+
+
+def cancelled(server: Watched) -> None:
+    """Cancels every call, at any moment of it."""
+    generator = random.Random(1)
+    with stub(server) as calls:
+        for _ in range(10):
+            futures = [calls.Translate.future(request(4)) for _ in range(20)]
+            time.sleep(generator.random() / 50)
+            for future in futures:
+                future.cancel()
+
+
+def abandoned(server: Watched) -> None:
+    """Closes the connection under calls that run."""
+    for _ in range(10):
+        with stub(server) as calls:
+            for _ in range(10):
+                calls.Translate.future(request(4))
+            time.sleep(0.01)
+
+
+def until(is_met: Callable[[], bool], timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not is_met():
+        assert time.monotonic() < deadline, "it does not come back"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "misbehave", [never_read, dropped_midway, one_millisecond, cancelled, abandoned]
+)
+def test_what_was_taken_comes_back(server: Watched, misbehave: Callable[[Watched], None]) -> None:
+    with Client(server.process.target) as client:
+        before = client.translate("six", **LANGUAGES)
+        until(server.is_idle)
+        num_files = server.num_files()
+        misbehave(server)  # once to warm up: what it allocates for good it may keep
+        memory = server.process.resident_mb()
+        for _ in range(3):
+            misbehave(server)
+            assert client.translate("six", **LANGUAGES) == before
+        until(server.is_idle)
+        until(lambda: server.num_files() <= num_files + SPARE_FILES)
+        after = server.process.resident_mb()
+    assert sum(after.values()) < sum(memory.values()) + 10
