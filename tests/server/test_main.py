@@ -35,6 +35,20 @@ def test_a_signal_drains_and_ends_with_zero(numbers_package: Path, number: signa
     assert output == "draining\n"
 
 
+def test_after_a_kill_it_serves_again_at_the_same_address(numbers_package: Path) -> None:
+    models = numbers_package.parent.parent
+    first = start_server(models, "--drain-delay-s", "0")
+    port = first.target.rpartition(":")[2]
+    first.process.kill()
+    first.process.communicate(timeout=30)
+    second = start_server(models, "--drain-delay-s", "0", "--port", port)
+    assert second.target == first.target
+    with Client(second.target) as client:
+        assert client.translate("two", source_language="en", target_language="de").text
+    assert second.stop() == 0
+    second.process.communicate()
+
+
 def test_the_version_is_told() -> None:
     result = failed_start("--version")
     assert (result.returncode, result.stdout) == (0, "attendant 0.1.0\n")
