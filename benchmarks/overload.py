@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attendant import AsyncClient, DeadlineError, OverloadedError, Translation
+from attendant import AsyncClient, DeadlineError, OverloadedError, Translation, UnavailableError
 
 from demos.server_process import running_server
 from training.corpus import read_lines
@@ -49,6 +49,8 @@ class Run:
     """Times of calls that were answered."""
     refused: list[float] = field(default_factory=list)
     """Times until the server said no: the queue is full, or the deadline too close."""
+    unavailable: int = 0
+    """Calls that the transport gave up."""
     late: int = 0
     """Calls whose deadline passed."""
     hinted: int = 0
@@ -98,7 +100,8 @@ async def capacity(target: str, texts: Iterator[list[str]]) -> float:
     async def caller(client: AsyncClient) -> None:
         nonlocal count
         while time.perf_counter() < end:
-            count += len(await translate(client, next(texts)))
+            answers = await translate(client, next(texts))
+            count += len(answers)
 
     async with AsyncClient(target) as client:
         await asyncio.gather(*(caller(client) for _ in range(CALLERS)))
@@ -119,6 +122,8 @@ async def offer(target: str, texts: Iterator[list[str]], rate: float, seconds: f
                 run.refused.append(time.perf_counter() - started)
                 run.full += 1
                 run.hinted += error.retry_after_s is not None
+            except UnavailableError:
+                run.unavailable += 1
             except DeadlineError:
                 taken = time.perf_counter() - started
                 if taken < 0.9 * DEADLINE_S:
@@ -168,7 +173,8 @@ def line(factor: float, found: dict[str, float | int]) -> str:
         f" {1000 * found['good_p99_s']:.0f}); {found['num_refused']:,} refused in"
         f" {1000 * found['refused_p50_s']:.1f} ms (p99 {1000 * found['refused_p99_s']:.1f}),"
         f" {found['hinted']:,} of {found['full']:,} for a full queue with a hint;"
-        f" {found['late']} late; client {found['client_share']:.0%} of its processor"
+        f" {found['late']} late, {found['unavailable']} given up by the transport;"
+        f" client {found['client_share']:.0%} of its processor"
     )
 
 

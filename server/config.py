@@ -75,7 +75,11 @@ class ServerConfig:
     )
     max_message_bytes: int = option(4 << 20, "bytes of one request")
     max_metadata_bytes: int = option(8192, "bytes of a call's metadata, keys included")
-    max_streams: int = option(256, "calls at once on one connection; further ones wait")
+    max_streams: int = option(
+        2048,
+        "calls at once on one connection, whose client holds further ones back; more than may wait"
+        " here, so that it is this server that refuses",
+    )
     max_connections: int = option(512, "connections at once; further ones are closed")
     handshake_timeout_s: float = option(
         10.0, "seconds in which a new connection must have spoken TLS and HTTP/2"
