@@ -7,7 +7,9 @@ gradient that one process would have computed of the whole batch.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,6 +90,9 @@ def join_workers(device: str) -> Iterator[Workers]:
         yield Workers(0, 1, chosen)
         return
     dist.init_process_group("nccl" if uses_cuda else "gloo")
+    # What still refers to the group in a cycle must go while there is an interpreter: threads of
+    # gloo's that outlive it abort the process, which a launcher takes for a failed run.
+    atexit.register(gc.collect)
     try:
         yield Workers(rank, world_size, chosen)
     finally:
