@@ -9,6 +9,7 @@ from server.errors import InvalidRequestError
 from server.request import TranslationRequest
 from server.text.clauses import shorten
 from server.text.sentences import Document, split, whole
+from server.texts import check_together
 
 
 def read_documents(
@@ -24,7 +25,7 @@ def read_documents(
     """
     if not request.splits_sentences:
         return [whole(text) for text in request.texts]
-    _check_characters(request, config.max_document_characters)
+    check_together(request.texts, config.max_document_characters)
     documents, num_sentences = [], 0
     for text in request.texts:
         most = config.max_sentences - num_sentences + 1
@@ -34,13 +35,6 @@ def read_documents(
         if num_sentences > config.max_sentences:
             raise _too_many(num_sentences, config.max_sentences)
     return documents
-
-
-def _check_characters(request: TranslationRequest, most: int) -> None:
-    num_characters = sum(map(len, request.texts))
-    if num_characters > most:
-        problem = f"together they have {num_characters} characters, at most {most} are allowed"
-        raise InvalidRequestError("texts", problem)
 
 
 def _too_many(num_sentences: int, most: int) -> InvalidRequestError:

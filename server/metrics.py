@@ -21,30 +21,17 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "attendant_requests",
-            "Requests answered, by model and gRPC status.",
-            ["model", "code"],
-            registry=self.registry,
+        self.requests = self._counter(
+            "attendant_requests", "Requests answered, by model and gRPC status.", "code"
         )
-        self.latency = Histogram(
-            "attendant_request_duration_seconds",
-            "Time from a request's arrival to its answer.",
-            ["model"],
-            buckets=LATENCY_BUCKETS,
-            registry=self.registry,
+        self.latency = self._histogram(
+            "attendant_request_duration_seconds", "Time from a request's arrival to its answer."
         )
-        self.tokens = Counter(
-            "attendant_tokens",
-            "Tokens read (source) and generated (target).",
-            ["model", "side"],
-            registry=self.registry,
+        self.tokens = self._counter(
+            "attendant_tokens", "Tokens read (source) and generated (target).", "side"
         )
-        self._texts = Counter(
-            "attendant_texts",
-            "Texts answered, by why their translation ended.",
-            ["model", "outcome"],
-            registry=self.registry,
+        self._texts = self._counter(
+            "attendant_texts", "Texts answered, by why their translation ended.", "outcome"
         )
         self._queue_time = self._histogram(
             "attendant_queue_time_seconds", "Time from a sequence's arrival until it got rows."
@@ -66,13 +53,12 @@ class Metrics:
             "attendant_cache_slots_used", "Cache slots, rows of a step, that hold a hypothesis."
         )
         self._slots = self._gauge("attendant_cache_slots", "Cache slots there are.")
-        self._steps = Histogram(
-            "attendant_decode_batch_size",
-            "Rows of each decoder step.",
-            ["model"],
-            buckets=BATCH_BUCKETS,
-            registry=self.registry,
+        self._steps = self._histogram(
+            "attendant_decode_batch_size", "Rows of each decoder step.", BATCH_BUCKETS
         )
+
+    def _counter(self, name: str, text: str, label: str) -> Counter:
+        return Counter(name, text, ["model", label], registry=self.registry)
 
     def _histogram(
         self, name: str, text: str, buckets: Sequence[float] = LATENCY_BUCKETS

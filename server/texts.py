@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from server.errors import InvalidRequestError
 
@@ -14,6 +15,14 @@ def check_count(count: int, most: int) -> None:
     """Raises InvalidRequestError for too many texts."""
     if count > most:
         problem = f"there are {count}, at most {most} are allowed"
+        raise InvalidRequestError("texts", problem)
+
+
+def check_together(texts: Sequence[str], most: int) -> None:
+    """Raises InvalidRequestError for texts that have too many characters together."""
+    count = sum(map(len, texts))
+    if count > most:
+        problem = f"together they have {count} characters, at most {most} are allowed"
         raise InvalidRequestError("texts", problem)
 
 

@@ -11,7 +11,7 @@ from server.errors import InvalidRequestError
 from server.loaded_model import LoadedModel
 from server.repository import ModelRepository
 from server.security.rate import Quotas
-from server.texts import check_characters, check_count
+from server.texts import check_characters, check_count, check_together
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Tokenization:
         check_count(len(texts), self._config.max_texts)
         for i, text in enumerate(texts):
             check_characters(f"texts[{i}]", text, self._config.max_document_characters)
-        self._check_total(texts)
+        check_together(texts, self._config.max_document_characters)
         self._quotas.charge_characters(caller, sum(map(len, texts)))
         async with self._models.use(model) as found:
             if target_language:
@@ -58,16 +58,10 @@ class Tokenization:
         """
         check_count(len(texts), self._config.max_texts)
         spelled = ["".join(pieces) for pieces in texts]
-        self._check_total(spelled)
+        check_together(spelled, self._config.max_document_characters)
         self._quotas.charge_characters(caller, sum(map(len, spelled)))
         async with self._models.use(model) as found:
             return await asyncio.to_thread(_texts, found, texts), _label(found)
-
-    def _check_total(self, texts: Sequence[str]) -> None:
-        count, most = sum(map(len, texts)), self._config.max_document_characters
-        if count > most:
-            problem = f"together they have {count} characters, at most {most} are allowed"
-            raise InvalidRequestError("texts", problem)
 
 
 def _label(model: LoadedModel) -> str:

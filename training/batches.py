@@ -1,5 +1,5 @@
-"""Examples to length-bucketed token batches: sentences of like length together, so that little is
-padding.
+"""Examples to token batches in groups: inside a group sentences of like length, so that little is
+padding; in a batch groups of unlike lengths, so that no update learns one length's habits.
 """
 
 from __future__ import annotations
@@ -43,23 +43,29 @@ def make_batches(examples: list[Example], batch_tokens: int) -> Iterator[Batch]:
         yield collate(group)
 
 
-def shuffled_groups(examples: list[Example], batch_tokens: int, seed: int) -> list[list[Example]]:
-    """One epoch in an order given by `seed`: shuffled, sorted by length, cut by tokens, groups
-    shuffled. Each group is one update's batch.
+def shuffled_batches(
+    examples: list[Example], batch_tokens: int, num_groups: int, seed: int
+) -> list[list[list[Example]]]:
+    """One epoch in an order given by `seed`: each item is one update's batch, up to `num_groups`
+    groups that have at most `batch_tokens` together, padding counted, or one example each.
+
+    Groups are cut from the sentences sorted by length, then shuffled.
     """
     order = random.Random(seed)
     # Random tie-breaking keeps the company of a sentence different in every epoch.
     ranked = sorted(examples, key=lambda example: (example.length, order.random()))
-    groups = list(_cut(ranked, batch_tokens))
+    groups = list(_cut(ranked, batch_tokens // num_groups))
     order.shuffle(groups)
-    return groups
+    return [groups[i : i + num_groups] for i in range(0, len(groups), num_groups)]
 
 
-def split_group(group: list[Example], index: int, count: int) -> list[Example]:
-    """Part `index` of `count` like parts of `group`; their lengths are alike, for a group is
-    sorted.
+def share_of_batch(batch: list[list[Example]], index: int, count: int) -> list[list[Example]]:
+    """Part `index` of `count` like parts of `batch`: whole groups where they can be dealt out
+    evenly, for small groups waste time, and a part of every group otherwise.
     """
-    return group[index::count]
+    if len(batch) % count == 0:
+        return batch[index::count]
+    return [group[index::count] for group in batch]  # still of like lengths: a group is sorted
 
 
 def _cut(ranked: list[Example], batch_tokens: int) -> Iterator[list[Example]]:

@@ -203,9 +203,9 @@ class TrainConfig:
     """`none`, or `bfloat16` for matrix multiplications in bf16."""
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
-    accumulate: int = 1
-    """Parts that a process computes its share of a batch in, one after the other, to save
-    memory."""
+    accumulate: int = 4
+    """Groups that a batch is made of, computed one after the other: each of sentences of like
+    length, which saves padding and memory, and unlike those of the others."""
     compile: bool = False
     """Compiles the model by torch.compile first: pays off on GPUs and in long runs."""
     embeddings_from: str = ""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training.batches import Batch, collate, make_batches, shuffled_groups, split_group
+from training.batches import Batch, collate, make_batches, share_of_batch, shuffled_batches
 from training.checkpoint import (
     Checkpoint,
     average_tensors,
@@ -105,11 +105,11 @@ class Trainer:
             disable=is_quiet or None,
         ) as bar:
             started, meter = time.monotonic() - self.progress.trained_s, _Meter()
-            groups = self._groups()
+            batches = self._batches()
             is_out_of_time = self._is_out_of_time()
             while not self._is_done(is_out_of_time):
-                group = next(groups)  # only now: a group taken is a group that counts as trained
-                loss, num_tokens, is_out_of_time = self.step(group, started)
+                batch = next(batches)  # only now: a batch taken is a batch that counts as trained
+                loss, num_tokens, is_out_of_time = self.step(batch, started)
                 meter.add(loss, num_tokens)
                 bar.set_postfix_str(meter.text(), refresh=False)
                 bar.update()
@@ -127,22 +127,23 @@ class Trainer:
         is_out_of_patience = 0 < train.patience <= progress.validations_without_gain
         return progress.step >= train.max_steps or is_out_of_time or is_out_of_patience
 
-    def _groups(self) -> Iterator[list[Example]]:
+    def _batches(self) -> Iterator[list[list[Example]]]:
         """Batches without end; an epoch's order depends on seed and epoch alone, so a continued run
         finds its place.
         """
         while True:
             seed = self.config.train.seed * 1_000_003 + self.progress.epoch
             examples = self.source.epoch(seed)
-            groups = shuffled_groups(examples, self.config.data.batch_tokens, seed)
-            for index in range(self.progress.batch_in_epoch, len(groups)):
+            batch_tokens, num_groups = self.config.data.batch_tokens, self.config.train.accumulate
+            batches = shuffled_batches(examples, batch_tokens, num_groups, seed)
+            for index in range(self.progress.batch_in_epoch, len(batches)):
                 self.progress.batch_in_epoch = index + 1
-                yield groups[index]
+                yield batches[index]
             self.progress.epoch += 1
             self.progress.batch_in_epoch = 0
 
-    def step(self, group: list[Example], started: float) -> tuple[float, int, bool]:
-        """One update from `group`, of which this process takes its share.
+    def step(self, batch: list[list[Example]], started: float) -> tuple[float, int, bool]:
+        """One update from the groups of `batch`, of which this process takes its share.
 
         Returns its loss in nats a token, its target tokens, and whether time is up in any process.
         """
@@ -153,15 +154,14 @@ class Trainer:
         )
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = learning_rate(self.progress.step, train)
-        num_tokens = sum(len(example.target) - 1 for example in group)
+        num_tokens = sum(len(example.target) - 1 for group in batch for example in group)
         self.optimizer.zero_grad(set_to_none=True)
-        share = split_group(group, workers.rank, workers.world_size)
-        parts = [split_group(share, i, train.accumulate) for i in range(train.accumulate)]
+        share = share_of_batch(batch, workers.rank, workers.world_size)
         loss = 0.0
-        for index, part in enumerate(parts):
-            is_last = index == len(parts) - 1
+        for index, group in enumerate(share):
+            is_last = index == len(share) - 1
             with contextlib.nullcontext() if is_last else workers.without_sync(self._forward):
-                loss += self._backward(part, group[:1], num_tokens)
+                loss += self._backward(group, batch[0][:1], num_tokens)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm)
         self.optimizer.step()
         self.progress.trained_s = time.monotonic() - started
@@ -169,17 +169,18 @@ class Trainer:
         total, late = workers.sum([loss, float(self._is_out_of_time())])
         return total, num_tokens, late > 0
 
-    def _backward(self, part: list[Example], spare: list[Example], num_tokens: int) -> float:
-        """Adds the gradient of `part`, of a batch of `num_tokens`; returns its part of the loss.
+    def _backward(self, group: list[Example], spare: list[Example], num_tokens: int) -> float:
+        """Adds the gradient of `group`, of a batch of `num_tokens`; returns its part of the loss.
 
-        An empty part does the work of `spare` and counts nothing: every process has to take part.
+        An empty group does the work of `spare` and counts nothing: every process has to take part.
         """
-        batch = collate(part or spare).to(self.workers.device)
+        batch = collate(group or spare).to(self.workers.device)
         with self._autocast():
             loss = self._loss(batch, num_tokens)
-        weight = self.workers.world_size if part else 0  # gradients are averaged over the processes
+        # Times the number of processes, for their gradients are averaged.
+        weight = self.workers.world_size if group else 0
         (loss * weight).backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach()) if part else 0.0
+        return float(loss.detach()) if group else 0.0
 
     def _loss(self, batch: Batch, num_tokens: int) -> Tensor:
         """Of `batch`, a part of one with `num_tokens`; with R-Drop, of two passes over it."""

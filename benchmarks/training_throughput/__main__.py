@@ -51,6 +51,7 @@ from benchmarks.training_throughput.recipe import (
     matched_batch_tokens,
     multi30k,
     num_target_tokens,
+    our_batches,
     read_recipe,
     tokens_per_update,
     write_recipe,
@@ -64,13 +65,12 @@ from benchmarks.training_throughput.runs import (
     Outcome,
     Task,
 )
-from benchmarks.training_throughput.torch_peer import random_groups
-from training.batches import shuffled_groups
+from benchmarks.training_throughput.torch_peer import random_batches
 
 CUTS: dict[str, Cut] = {
-    "ours": shuffled_groups,
-    "torch": random_groups,
-    "joeynmt": joeynmt.groups,
+    "ours": our_batches,
+    "torch": random_batches,
+    "joeynmt": joeynmt.batches,
 }
 """How each trainer makes batches, to know how many updates so many tokens are."""
 SEED = 1
@@ -116,7 +116,7 @@ class Bench:
 
     def _long_task(self, contestant: Contestant) -> Task:
         cut, batch_tokens = CUTS[contestant.trainer], self.config.data.batch_tokens
-        wanted = tokens_per_update(shuffled_groups, self.examples, batch_tokens, SEED)
+        wanted = tokens_per_update(our_batches, self.examples, batch_tokens, SEED)
         if contestant.trainer != "ours":
             batch_tokens = matched_batch_tokens(cut, self.examples, wanted, SEED)
         per_update = tokens_per_update(cut, self.examples, batch_tokens, SEED)

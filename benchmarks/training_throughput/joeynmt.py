@@ -75,7 +75,7 @@ def _python(folder: Path) -> str:
     return str(folder.absolute() / "bin" / "python")
 
 
-def groups(examples: list[Example], batch_tokens: int, seed: int) -> list[list[Example]]:
+def batches(examples: list[Example], batch_tokens: int, seed: int) -> list[list[list[Example]]]:
     """One epoch as its TokenBatchSampler cuts it, for counting: a batch is full once its padded
     tokens, tag and beginning not among them, reach `batch_tokens`.
     """
@@ -89,7 +89,7 @@ def groups(examples: list[Example], batch_tokens: int, seed: int) -> list[list[E
         if longest * len(cut[-1]) >= batch_tokens:
             cut.append([])
             longest = 0
-    return [group for group in cut if group]
+    return [[group] for group in cut if group]
 
 
 def configuration(task: Task, config: Config, folder: Path) -> dict[str, Any]:

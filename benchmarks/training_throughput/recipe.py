@@ -7,14 +7,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from training.batches import shuffled_batches
 from training.config import Config, DataConfig, ModelConfig, TrainConfig
 from training.corpus import load_corpus
 from training.examples import Example, ExampleSource
 from training.recipe import config_from_dict
 from training.tokenizer import Tokenizer, train_tokenizer
 
-Cut = Callable[[list[Example], int, int], list[list[Example]]]
-"""(examples, tokens of a batch, seed) to one epoch's batches."""
+Cut = Callable[[list[Example], int, int], list[list[list[Example]]]]
+"""(examples, tokens of a batch, seed) to one epoch's batches, each of one group or more that are
+computed one after the other."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +98,11 @@ def load_examples(config: Config, part: str) -> list[Example]:
     text = load_corpus(name, config.data, part)
     tokenizer = Tokenizer(config.train.output_path / TOKENIZER)
     return ExampleSource([text], tokenizer, config.data, config.model.max_length).examples
+
+
+def our_batches(examples: list[Example], batch_tokens: int, seed: int) -> list[list[list[Example]]]:
+    """One epoch as training.trainer cuts it, in as many groups a batch as it takes by default."""
+    return shuffled_batches(examples, batch_tokens, TrainConfig().accumulate, seed)
 
 
 def num_target_tokens(examples: list[Example]) -> int:

@@ -95,8 +95,12 @@ def smoothed_cross_entropy(logits: Tensor, target: Tensor, smoothing: float) -> 
     )
 
 
-def random_groups(examples: list[Example], batch_tokens: int, seed: int) -> list[list[Example]]:
-    """One epoch in random order, cut where padding to the longest would pass `batch_tokens`."""
+def random_batches(
+    examples: list[Example], batch_tokens: int, seed: int
+) -> list[list[list[Example]]]:
+    """One epoch in random order, cut where padding to the longest would pass `batch_tokens`: each
+    batch is one group.
+    """
     order = list(examples)
     random.Random(seed).shuffle(order)
     groups: list[list[Example]] = []
@@ -107,4 +111,4 @@ def random_groups(examples: list[Example], batch_tokens: int, seed: int) -> list
             groups.append([])
             longest = example.length
         groups[-1].append(example)
-    return groups
+    return [[group] for group in groups]

@@ -21,14 +21,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.training_throughput.recipe import Cut, load_examples, read_recipe
+from benchmarks.training_throughput.recipe import Cut, load_examples, our_batches, read_recipe
 from benchmarks.training_throughput.runs import Outcome, Task, after_warm_up
 from benchmarks.training_throughput.torch_peer import (
     TorchTransformer,
-    random_groups,
+    random_batches,
     smoothed_cross_entropy,
 )
-from training.batches import Batch, collate, make_batches, shuffled_groups
+from training.batches import Batch, collate, make_batches
 from training.config import PAD_ID, Config, ModelConfig, TrainConfig
 from training.examples import Example
 from training.loss import label_smoothed_loss
@@ -47,8 +47,8 @@ class Trainer:
 
 
 TRAINERS = {
-    "ours": Trainer(Transformer, shuffled_groups, label_smoothed_loss),
-    "torch": Trainer(TorchTransformer, random_groups, smoothed_cross_entropy),
+    "ours": Trainer(Transformer, our_batches, label_smoothed_loss),
+    "torch": Trainer(TorchTransformer, random_batches, smoothed_cross_entropy),
 }
 
 
@@ -79,27 +79,36 @@ class Run:
                 started, counted = now, self.num_tokens
         return windows
 
-    def _batches(self, examples: list[Example]) -> Iterator[Batch]:
+    def _batches(self, examples: list[Example]) -> Iterator[list[Batch]]:
         epoch = 0
         while True:
             seed = self.task.seed * 1_000_003 + epoch
-            for group in self.trainer.cut(examples, self.task.batch_tokens, seed):
-                yield collate(group)
+            for groups in self.trainer.cut(examples, self.task.batch_tokens, seed):
+                yield [collate(group) for group in groups]
             epoch += 1
 
-    def _update(self, cpu_batch: Batch, step: int) -> None:
-        self.num_tokens += cpu_batch.num_tokens
-        batch = cpu_batch.to(self.device)
+    def _update(self, groups: list[Batch], step: int) -> None:
+        num_tokens = sum(group.num_tokens for group in groups)
+        self.num_tokens += num_tokens
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = learning_rate(step, self.recipe)
         self.optimizer.zero_grad(set_to_none=True)
+        loss = sum(self._backward(group, group.num_tokens / num_tokens) for group in groups)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        float(loss)  # everyone reads the loss, which on a GPU waits for the update
+
+    def _backward(self, group: Batch, share: float) -> Tensor:
+        """Adds the gradient of `group`, which has `share` of the update's tokens; returns its part
+        of the loss, scalar.
+        """
+        batch = group.to(self.device)
         with self._autocast(), self._attention():
             logits = self.model(batch.source, batch.target_input)
             loss = self.trainer.loss(logits, batch.target_output, self.recipe.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
-        self.optimizer.step()
-        float(loss.detach())  # everyone reads the loss, which on a GPU waits for the update
+        (loss * share).backward()  # type: ignore[no-untyped-call]
+        part: Tensor = loss.detach() * share
+        return part
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if not self.task.is_half:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.tiny import random_examples
-from training.batches import Batch, collate, make_batches, shuffled_groups, split_group
+from training.batches import Batch, collate, make_batches, share_of_batch, shuffled_batches
 from training.config import BOS_ID, EOS_ID, PAD_ID
 from training.examples import Example
 
@@ -24,7 +24,8 @@ def example_lists(draw: st.DrawFn) -> list[Example]:
 
 
 def epoch(examples: list[Example], batch_tokens: int, seed: int) -> list[Batch]:
-    return [collate(group) for group in shuffled_groups(examples, batch_tokens, seed)]
+    batches = shuffled_batches(examples, batch_tokens, 1, seed)
+    return [collate(group) for batch in batches for group in batch]
 
 
 def rows(batches: list[Batch]) -> Counter[tuple[int, ...]]:
@@ -40,11 +41,45 @@ def test_every_example_comes_exactly_once_an_epoch(
     assert rows(list(make_batches(examples, batch_tokens))) == expected
 
 
-@given(example_lists(), st.integers(1, 5))
-def test_the_parts_of_a_group_are_the_group(examples: list[Example], count: int) -> None:
-    parts = [split_group(examples, i, count) for i in range(count)]
-    assert Counter(id(e) for part in parts for e in part) == Counter(map(id, examples))
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+@given(example_lists(), st.integers(1, 200), st.integers(1, 6), st.integers(1, 5))
+def test_the_shares_of_a_batch_are_the_batch(
+    examples: list[Example], batch_tokens: int, num_groups: int, count: int
+) -> None:
+    for batch in shuffled_batches(examples, batch_tokens, num_groups, seed=1):
+        shares = [share_of_batch(batch, i, count) for i in range(count)]
+        dealt = Counter(id(e) for share in shares for group in share for e in group)
+        assert dealt == Counter(id(e) for group in batch for e in group)
+        # Each process computes as often as the others, for each waits for the others.
+        assert len({len(share) for share in shares}) == 1
+
+
+def test_groups_stay_whole_where_they_can_be_dealt_out() -> None:
+    groups = [[Example([9], [BOS_ID, EOS_ID])] * 3 for _ in range(4)]
+    assert share_of_batch(groups, 1, 2) == [groups[1], groups[3]]
+    assert [len(group) for group in share_of_batch(groups, 0, 3)] == [1, 1, 1, 1]
+
+
+@given(example_lists(), st.integers(1, 200), st.integers(1, 6))
+def test_a_batch_of_groups_keeps_the_token_bound_of_the_batch(
+    examples: list[Example], batch_tokens: int, num_groups: int
+) -> None:
+    for batch in shuffled_batches(examples, batch_tokens, num_groups, seed=1):
+        assert 1 <= len(batch) <= num_groups
+        padded = [len(group) * max(e.length for e in group) for group in batch if len(group) > 1]
+        assert sum(padded) <= batch_tokens
+
+
+def test_a_batch_mixes_lengths_that_its_groups_do_not() -> None:
+    examples = [Example([5] * n, [5] * n) for n in range(5, 45) for _ in range(20)]
+
+    def spread(lengths: list[int]) -> int:
+        return max(lengths) - min(lengths)
+
+    batches = shuffled_batches(examples, 400, 4, seed=1)
+    groups = [spread([e.length for e in group]) for batch in batches for group in batch]
+    whole = [spread([e.length for group in batch for e in group]) for batch in batches]
+    assert max(groups) <= 2
+    assert sum(whole) / len(whole) > 15
 
 
 @given(example_lists(), st.integers(1, 200))

@@ -153,15 +153,15 @@ def test_twenty_sentences_are_learned_by_heart(tmp_path: Path, tokenizer_path: P
 def test_each_step_uses_the_rate_of_the_schedule(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, max_steps=6)
     rates = []
-    for group, _ in zip(trainer._groups(), range(6), strict=False):
-        trainer.step(group, 0.0)
+    for batch, _ in zip(trainer._batches(), range(6), strict=False):
+        trainer.step(batch, 0.0)
         rates.append(trainer.optimizer.param_groups[0]["lr"])
     assert rates == [learning_rate(step, trainer.config.train) for step in range(1, 7)]
 
 
 def test_the_gradient_is_clipped(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, clip_norm=1e-3)
-    trainer.step(next(trainer._groups()), 0.0)
+    trainer.step(next(trainer._batches()), 0.0)
     gradients = [parameter.grad.norm() for parameter in trainer.model.parameters()]
     assert torch.stack(gradients).norm().item() == pytest.approx(1e-3, rel=1e-3)
 
@@ -171,7 +171,7 @@ def test_bfloat16_takes_about_the_same_step_and_keeps_fp32_weights(tmp_path: Pat
     for autocast in ("none", "bfloat16"):
         torch.manual_seed(5)
         trainer = make_trainer(tmp_path / autocast, model_config(), autocast=autocast)
-        losses.append(trainer.step(next(trainer._groups()), 0.0)[0])
+        losses.append(trainer.step(next(trainer._batches()), 0.0)[0])
         assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
@@ -264,7 +264,7 @@ def test_r_drop_without_dropout_is_the_plain_step(tmp_path: Path) -> None:
     for weight in (0.0, 5.0):
         torch.manual_seed(5)
         trainer = make_trainer(tmp_path / str(weight), model_config(), r_drop=weight)
-        losses.append(trainer.step(next(trainer._groups()), 0.0)[0])
+        losses.append(trainer.step(next(trainer._batches()), 0.0)[0])
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
@@ -273,11 +273,12 @@ def test_r_drop_draws_two_passes_together(tmp_path: Path) -> None:
     apart = []
     for weight in (0.0, 5.0):
         torch.manual_seed(5)
-        trainer = make_trainer(tmp_path / str(weight), max_steps=60, r_drop=weight)
+        train = {"max_steps": 120, "accumulate": 1, "r_drop": weight}
+        trainer = make_trainer(tmp_path / str(weight), **train)
         trainer.train()
         torch.manual_seed(7)
         batch = collate(trainer.source.examples)
         trainer.model.train()
         passes = [trainer.model(batch.source, batch.target_input) for _ in range(2)]
         apart.append(consistency_loss(*passes, batch.target_output).item())
-    assert apart[1] < 0.5 * apart[0]
+    assert apart[1] < 0.5 * apart[0], apart
