@@ -2,7 +2,7 @@
 
 Several processes, on one host or more, train one model under torchrun: `torchrun --nproc-per-node
 2 -m training CONFIG.yaml`. What is done to finished checkpoints is a command of its own: average,
-evaluate, distill, publish, report (`python -m training COMMAND --help`).
+evaluate, distill, paraphrase, publish, report (`python -m training COMMAND --help`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ COMMANDS = {
     "average": commands.average,
     "evaluate": commands.evaluate,
     "distill": commands.distill,
+    "paraphrase": commands.make_paraphrases,
     "publish": commands.publish_checkpoint,
     "report": report.main,
 }

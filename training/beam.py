@@ -22,18 +22,31 @@ class _Sentence:
     limit: int
     ended: list[tuple[float, list[int]]] = field(default_factory=list)
 
-    def best(self) -> list[int]:
-        return max(self.ended)[1]
+    def ranked(self) -> list[list[int]]:
+        return [ids for _, ids in sorted(self.ended, reverse=True)]
 
 
-@torch.inference_mode()
 def beam_search(
     models: Sequence[Transformer],
     sources: list[list[int]],
     beam_size: int = 5,
     length_penalty: float = 1.0,
 ) -> list[list[int]]:
-    """The best translation of each of `sources` (token ids), its end left out.
+    """The best translation of each of `sources` (token ids), its end left out; see
+    `beam_candidates`.
+    """
+    found = beam_candidates(models, sources, beam_size, length_penalty)
+    return [candidates[0] for candidates in found]
+
+
+@torch.inference_mode()
+def beam_candidates(
+    models: Sequence[Transformer],
+    sources: list[list[int]],
+    beam_size: int = 5,
+    length_penalty: float = 1.0,
+) -> list[list[list[int]]]:
+    """All translations that ended, best first, of each of `sources` (token ids), ends left out.
 
     Several models vote by the mean of their probabilities; they share a vocabulary. A hypothesis
     scores log probability / length ** length_penalty, its end counted (Wu et al. 2016 without the
@@ -42,7 +55,7 @@ def beam_search(
     search = _Search(models, sources, beam_size, length_penalty)
     while search.is_running:
         search.step()
-    return [sentence.best() for sentence in search.sentences]
+    return [sentence.ranked() for sentence in search.sentences]
 
 
 class _Search:

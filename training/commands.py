@@ -2,7 +2,8 @@
 
 python -m training average OUTPUT CHECKPOINT...
 python -m training evaluate CHECKPOINT [--beam 5] [--corpus multi30k] [--part val]
-python -m training distill FOLDER CHECKPOINT... [--beam 5]
+python -m training distill FOLDER CHECKPOINT... [--beam 5] [--nearest]
+python -m training paraphrase FOLDER CHECKPOINT [--directions en-de]
 python -m training publish CHECKPOINT FOLDER
 python -m training report RUN_FOLDER
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -30,8 +32,14 @@ from training.corpus import load_corpus
 from training.evaluate import Scores, score
 from training.hygiene import clean
 from training.model import Transformer
+from training.paraphrase import paraphrase
 from training.publish import publish
-from training.teacher import require_same_vocabulary, translate_all, write_tsv
+from training.teacher import (
+    require_same_vocabulary,
+    translate_all,
+    translate_nearest,
+    write_tsv,
+)
 from training.tokenizer import Tokenizer
 
 
@@ -87,10 +95,14 @@ def distill(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("checkpoints", type=Path, nargs="+", help="several vote as an ensemble")
     parser.add_argument("--limit", type=int, help="only so many sentences a direction")
+    parser.add_argument(
+        "--nearest",
+        action="store_true",
+        help="of a beam the translation nearest to the text's own, not the best",
+    )
     options = parser.parse_args(arguments)
     models, tokenizer, data = _load(options.checkpoints, options.data_root)
-    names = [options.corpus] if options.corpus else list(data.corpora)
-    texts = [clean(load_corpus(name, data, options.part), data)[0] for name in names]
+    texts = _clean_texts(options, data)
     for direction in options.directions or data.learned_directions():
         _distill_direction(direction, texts, models, tokenizer, options)
     return 0
@@ -107,17 +119,53 @@ def _distill_direction(
     sources = [line for text in texts for line in text.sides.get(source_language, [])]
     sources = sources[: options.limit]
     with tqdm(total=len(sources), desc=direction, unit=" sentences", disable=None) as bar:
-        outputs = translate_all(
-            models, tokenizer, sources, target_language, options.beam, bar.update
-        )
-    path = options.folder / f"{direction}.tsv"
-    write_tsv(path, sources, outputs)
+        if options.nearest:
+            targets = [line for text in texts for line in _sides(text, direction)[1]]
+            targets = targets[: options.limit]
+            outputs = translate_nearest(
+                models, tokenizer, sources, targets, target_language, options.beam, bar.update
+            )
+        else:
+            outputs = translate_all(
+                models, tokenizer, sources, target_language, options.beam, bar.update
+            )
+    _write_corpus(options.folder, direction, zip(sources, outputs, strict=True))
+
+
+def make_paraphrases(arguments: list[str]) -> int:
+    """Writes more sources for the training text's targets, a TSV a direction."""
+    parser = _parser("paraphrase", "train", has_beam=False)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    models, tokenizer, data = _load([options.checkpoint], options.data_root)
+    texts = _clean_texts(options, data)
+    for direction in options.directions or data.learned_directions():
+        rows: list[tuple[str, str]] = []
+        with tqdm(desc=direction, unit=" sentences", disable=None) as bar:
+            for text in texts:
+                _sides(text, direction)
+                rows += paraphrase(text, direction, models[0], tokenizer, options.seed, bar.update)
+        _write_corpus(options.folder, direction, rows)
+    return 0
+
+
+def _clean_texts(options: argparse.Namespace, data: DataConfig) -> list[AlignedText]:
+    names = [options.corpus] if options.corpus else list(data.corpora)
+    return [clean(load_corpus(name, data, options.part), data)[0] for name in names]
+
+
+def _write_corpus(folder: Path, direction: str, rows: Iterable[tuple[str, str]]) -> None:
+    path = folder / f"{direction}.tsv"
+    write_tsv(path, rows)
     print(f"tsv@{direction}:{path}")
 
 
-def _parser(command: str, part: str) -> argparse.ArgumentParser:
+def _parser(command: str, part: str, has_beam: bool = True) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m training {command}")
-    parser.add_argument("--beam", type=int, default=5, help="1 is greedy")
+    if has_beam:
+        parser.add_argument("--beam", type=int, default=5, help="1 is greedy")
     parser.add_argument("--corpus", help="instead of the recipe's")
     parser.add_argument("--part", default=part, choices=["train", "val", "test"])
     parser.add_argument("--data-root", default="", help="folder of Multi30k's files")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 import torch
 from sacrebleu.metrics import BLEU, CHRF
@@ -17,6 +18,7 @@ from training.search import greedy_search
 from training.tokenizer import Tokenizer
 
 EVALUATION_BATCH = 64
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,20 @@ def score(hypotheses: list[str], references: list[str]) -> Scores:
 
 
 def in_batches(
-    search: Callable[[list[list[int]]], list[list[int]]],
+    search: Callable[[list[list[int]]], list[Found]],
     sources: list[list[int]],
     advance: Callable[[int], object] = lambda _count: None,
-) -> list[list[int]]:
+) -> list[Found]:
     """What `search` finds for each of `sources`, batched by length; `advance` is told how many
     sentences each batch held.
     """
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
-    results: list[list[int]] = [[] for _ in sources]
+    results: dict[int, Found] = {}
     for start in range(0, len(order), EVALUATION_BATCH):
         chunk = order[start : start + EVALUATION_BATCH]
-        for i, ids in zip(chunk, search([sources[i] for i in chunk]), strict=True):
-            results[i] = ids
+        results.update(zip(chunk, search([sources[i] for i in chunk]), strict=True))
         advance(len(chunk))
-    return results
+    return [results[i] for i in range(len(sources))]
 
 
 def translate_ids(

@@ -5,10 +5,12 @@ people's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from training.beam import beam_search
+from sacrebleu.metrics import BLEU
+
+from training.beam import beam_candidates, beam_search
 from training.checkpoint import CheckpointError, write_atomically
 from training.evaluate import in_batches
 from training.model import Transformer
@@ -32,11 +34,33 @@ def translate_all(
     return [tokenizer.decode(ids) for ids in found]
 
 
-def write_tsv(path: Path, sources: Sequence[str], translations: Sequence[str]) -> None:
+def translate_nearest(
+    models: Sequence[Transformer],
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    references: Sequence[str],
+    target_language: str,
+    beam_size: int,
+    advance: Callable[[int], object] = lambda _count: None,
+) -> list[str]:
+    """Of the beam's translations of each of `texts` the one nearest to its reference by sentence
+    BLEU (section 3.3 of the paper, sequence-level interpolation); else as `translate_all`.
+    """
+    limit = models[0].config.max_length
+    sources = [tokenizer.encode_source(text, target_language)[:limit] for text in texts]
+    found = in_batches(lambda batch: beam_candidates(models, batch, beam_size), sources, advance)
+    bleu = BLEU(effective_order=True)
+    nearest = []
+    for candidates, reference in zip(found, references, strict=True):
+        decoded = [tokenizer.decode(ids) for ids in candidates]
+        nearest.append(max(decoded, key=lambda text: bleu.sentence_score(text, [reference]).score))
+    return nearest
+
+
+def write_tsv(path: Path, rows: Iterable[tuple[str, str]]) -> None:
     """A line a pair, the source first: a corpus for `tsv@SOURCE-TARGET:FILE`. Raises
     CheckpointError where it cannot be written.
     """
-    rows = zip(sources, translations, strict=True)
     lines = [f"{_in_a_cell(source)}\t{_in_a_cell(target)}\n" for source, target in rows]
     write_atomically(path, "".join(lines).encode())
 

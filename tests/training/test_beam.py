@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.training.tiny import make_model, random_ids
-from training.beam import beam_search
+from training.beam import beam_candidates, beam_search
 from training.config import BOS_ID, EOS_ID, PAD_ID
 from training.model import Transformer
 from training.search import greedy_search, max_target_tokens
@@ -74,3 +74,14 @@ def test_a_wider_beam_finds_no_worse_translation() -> None:
 def test_two_copies_of_a_model_vote_as_one() -> None:
     model = make_model()
     assert beam_search([model, model], SOURCES, 4) == beam_search([model], SOURCES, 4)
+
+
+def test_candidates_are_different_and_ranked_by_their_probability() -> None:
+    models, source = small_models(1), [4, 5, EOS_ID]
+    (candidates,) = beam_candidates(models, [source], beam_size=5, length_penalty=0.0)
+    assert len(candidates) >= 5
+    assert len({*map(tuple, candidates)}) == len(candidates)
+    ended = [ids if len(ids) == 3 else [*ids, EOS_ID] for ids in candidates]  # 3 is the limit
+    scores = [log_probability(models, source, ids) for ids in ended]
+    assert scores == sorted(scores, reverse=True)
+    assert beam_search(models, [source], 5, 0.0) == candidates[:1]

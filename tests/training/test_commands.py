@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from sacrebleu.metrics import BLEU
 
 from tests.training.tiny import SENTENCES, write_tsv
 from training.__main__ import main
@@ -116,6 +117,48 @@ def test_a_student_learns_from_an_ensemble_in_that_direction_only(
     capsys.readouterr()
     assert run(folder / "recipe.yaml", *overrides, "train.max_steps=2") == 0
     assert "12 examples" in capsys.readouterr().out
+
+
+def test_distill_takes_of_a_beam_what_is_nearest_to_the_reference(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = folder / "run" / "step-0000080.safetensors"  # half trained, so that its beam varies
+    found = {}
+    for name, options in (("best", []), ("nearest", ["--nearest"])):
+        more = [*options, "--beam", 5, "--directions", "en-de"]
+        assert run("distill", tmp_path / name, path, *more) == 0
+        lines = (tmp_path / name / "en-de.tsv").read_text().splitlines()
+        found[name] = [line.split("\t")[1] for line in lines]
+    bleu = BLEU(effective_order=True)
+    scores = {
+        name: [
+            bleu.sentence_score(text, [german]).score
+            for text, (_, german) in zip(texts, SENTENCES, strict=True)
+        ]
+        for name, texts in found.items()
+    }
+    pairs = list(zip(scores["nearest"], scores["best"], strict=True))
+    assert all(nearest >= best for nearest, best in pairs)
+    assert any(nearest > best for nearest, best in pairs)
+
+
+def test_paraphrases_are_sources_for_the_true_targets(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "run" / "model.safetensors"
+    capsys.readouterr()
+    outputs = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        options = ("--seed", seed, "--directions", "en-de")
+        assert run("paraphrase", tmp_path / name, path, *options) == 0
+        outputs.append((tmp_path / name / "en-de.tsv").read_text())
+    assert f"tsv@en-de:{tmp_path / 'a' / 'en-de.tsv'}" in capsys.readouterr().out
+    rows = [line.split("\t") for line in outputs[0].splitlines()]
+    assert [target for _, target in rows] == [german for _, german in SENTENCES]
+    # What it learned by heart from German to English comes back, mostly.
+    known = [source == english for (source, _), (english, _) in zip(rows, SENTENCES, strict=True)]
+    assert sum(known) > len(known) / 2
+    assert outputs[0] == outputs[1] != outputs[2]
 
 
 def test_an_ensemble_of_two_tokenizers_is_refused(
