@@ -104,8 +104,8 @@ class AsyncEngine:
     async def generate(self, jobs: list[Job]) -> list[Completion]:
         """Decodes `jobs` of one caller; the caller's cancellation ends them at the next step.
 
-        Raises QueueFullError if not all of them fit, DeadlineError if one runs out of time,
-        UnavailableError if the engine has died.
+        Raises QueueFullError if not all of them fit, or those before them would take the time that
+        they have; DeadlineError if one runs out of time, UnavailableError if the engine has died.
         """
         if not jobs:
             return []
@@ -222,26 +222,29 @@ class AsyncEngine:
             if pending is not None and pending.stream is not None:
                 pending.stream.put_nowait(tokens)
         for sequence in result.ended:
-            self._throughput.note_end()
+            if sequence.status is SequenceStatus.FINISHED:
+                self._throughput.note_end()
             pending = self._end(sequence.sequence_id)
             if pending is not None:
-                _settle(pending, sequence)
+                self._settle(pending, sequence)
+
+    def _settle(self, pending: _Pending, sequence: EngineSequence | Outcome) -> None:
+        if sequence.status is SequenceStatus.EXPIRED:
+            _fail(pending, DeadlineError("the deadline passed, or was too close for this text"))
+        elif sequence.status is SequenceStatus.REFUSED:
+            problem = "the queue is too long for this deadline: others' texts would take the time"
+            _fail(pending, QueueFullError(problem, self._retry_after_s()))
+        else:
+            if not pending.future.done():
+                pending.future.set_result(Completion(sequence.hypotheses, sequence.times))
+            if pending.stream is not None:
+                pending.stream.put_nowait(None)
 
     def _fail_all(self, reason: str) -> None:
         for sequence_id in list(self._pending):
             pending = self._end(sequence_id)
             if pending is not None:
                 _fail(pending, UnavailableError(reason))
-
-
-def _settle(pending: _Pending, sequence: EngineSequence | Outcome) -> None:
-    if sequence.status is SequenceStatus.EXPIRED:
-        _fail(pending, DeadlineError("the deadline passed, or was too close for this text"))
-        return
-    if not pending.future.done():
-        pending.future.set_result(Completion(sequence.hypotheses, sequence.times))
-    if pending.stream is not None:
-        pending.stream.put_nowait(None)
 
 
 def _fail(pending: _Pending, error: Exception) -> None:

@@ -103,6 +103,8 @@ class Engine:
         self._deadlines: list[tuple[float, int]] = []
         self._next_id = 0
         self._result = StepResult()
+        self._busy_since: float | None = None
+        """When the last step ended, if it left work."""
         self.on_step: Callable[[StepStats], None] = lambda _stats: None
 
     @property
@@ -116,16 +118,20 @@ class Engine:
         return self._runner.num_slots
 
     def add(self, job: Job, sequence_id: int | None = None) -> int:
-        """Queues `job`; returns its id. One that cannot end in time ends, refused, with the next
-        step.
+        """Queues `job`; returns its id. One that cannot end in time ends with the next step:
+        expired where it never could, refused where others are before it.
         """
         if sequence_id is None:
             self._next_id = sequence_id = self._next_id + 1
         now = self._clock()
         search = make_search(job.options, self._eos_id)
         sequence = Sequence(sequence_id, job, search, arrival=now)
-        if self._pace.is_hopeless(job, self._scheduler.waiting.num_rows_before(job), now):
+        if self._pace.is_hopeless(job, 0, now):
             self._expire(sequence)
+            return sequence_id
+        if self._pace.is_hopeless(job, self._scheduler.waiting.num_rows_before(job), now):
+            sequence.status = SequenceStatus.REFUSED
+            self._result.ended.append(sequence)
             return sequence_id
         self._sequences[sequence_id] = sequence
         self._scheduler.add(sequence)
@@ -152,14 +158,20 @@ class Engine:
         """Advances every running hypothesis by one token."""
         started = self._clock()
         self._check_deadlines(started)
-        schedule = self._scheduler.schedule(started)
+        schedule = self._scheduler.schedule(
+            started, lambda job: self._pace.is_hopeless(job, 0, started)
+        )
+        for sequence in schedule.late:
+            del self._sequences[sequence.sequence_id]
+            self._expire(sequence)
         if schedule.rows:
             num_rows = len(schedule.rows)
             for sequence in schedule.admitted:
                 sequence.times.waited_s = started - sequence.arrival
             self._advance(self._compute(schedule))
             now = self._clock()
-            self._pace.observe_step(now - started)
+            self._pace.observe_step(now - (self._busy_since or started))
+            self._busy_since = now if self._scheduler.has_work else None
             self._note_times(schedule.admitted, now)
             self._report(num_rows, len(schedule.admitted), now - started)
         result, self._result = self._result, StepResult()

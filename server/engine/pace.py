@@ -7,8 +7,12 @@ from server.engine.sequence import Job
 SMOOTHING = 0.05
 """Weight of the newest figure in the running means."""
 OPTIMISM = 0.5
-"""A job is refused only where even this part of its expected time is too long: a wrong refusal
-costs an answer, a wrong admission a few steps.
+"""Of its own steps a job is expected to need this part: how long a translation gets is a guess, and
+a wrong refusal costs an answer, a wrong admission a few steps.
+"""
+CAUTION = 1.2
+"""Of the steps of those before it this many times: over many sequences the guess is good, and under
+overload whoever is let in too late takes its rows from one who would have ended in time.
 """
 MIN_STEPS = 50
 """Steps to have seen before anything is refused."""
@@ -30,7 +34,7 @@ class Pace:
         self._steps_a_source_token = 1.0
 
     def observe_step(self, duration_s: float) -> None:
-        """Takes the time of a step with work in it, encoding included."""
+        """Takes the time from step to step while there is work, encoding included."""
         if self._num_steps >= MIN_STEPS:
             duration_s = min(duration_s, MAX_JUMP * self._step_s)
         self._num_steps += 1
@@ -43,17 +47,20 @@ class Pace:
         ratio = num_steps / num_source_tokens
         self._steps_a_source_token += SMOOTHING * (ratio - self._steps_a_source_token)
 
-    def expected_s(self, job: Job, num_rows_before: int) -> float:
-        """Seconds until `job` ends if `num_rows_before` rows wait in front of it."""
-        own = min(job.options.max_target_tokens, self._steps_a_source_token * len(job.source))
-        queue = num_rows_before / self._num_rows * self._steps_a_sequence
-        return (own + queue) * self._step_s
+    def own_s(self, job: Job) -> float:
+        """Seconds that `job` is expected to run."""
+        steps = min(job.options.max_target_tokens, self._steps_a_source_token * len(job.source))
+        return steps * self._step_s
+
+    def queue_s(self, num_rows_before: int) -> float:
+        """Seconds until a job gets rows if `num_rows_before` rows wait in front of it."""
+        return num_rows_before / self._num_rows * self._steps_a_sequence * self._step_s
 
     def is_hopeless(self, job: Job, num_rows_before: int, now: float) -> bool:
-        """Whether `job` would miss its deadline even on an optimistic guess; one that takes what
-        there is by then cannot, before it.
+        """Whether `job` would miss its deadline; one that takes what there is by then cannot,
+        before it.
         """
         left = job.deadline - now
         if self._num_steps < MIN_STEPS or job.takes_partial:
             return left <= 0
-        return left <= OPTIMISM * self.expected_s(job, num_rows_before)
+        return left <= OPTIMISM * self.own_s(job) + CAUTION * self.queue_s(num_rows_before)

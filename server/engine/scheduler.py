@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from server.engine.hypothesis import Hypothesis
 from server.engine.rows import Copy, Rows
-from server.engine.sequence import Sequence, SequenceStatus
+from server.engine.sequence import Job, Sequence, SequenceStatus
 from server.engine.waiting import WaitingQueue
 
 
@@ -20,6 +21,8 @@ class Schedule:
     """Sequences to encode, each into the row of its first hypothesis."""
     rows: list[Hypothesis]
     """Hypotheses to decode; the i-th is in row i."""
+    late: list[Sequence] = field(default_factory=list)
+    """Sequences whose turn came too late; they have left."""
 
 
 class Scheduler:
@@ -55,21 +58,28 @@ class Scheduler:
         assert sequence.job.options.num_rows <= self._rows.capacity
         self.waiting.add(sequence)
 
-    def schedule(self, now: float) -> Schedule:
-        """Admits what fits at time `now` and makes the rows dense; newcomers fill gaps first, so
-        that a full house copies nothing.
+    def schedule(self, now: float, is_late: Callable[[Job], bool] = lambda _job: False) -> Schedule:
+        """Admits what fits at time `now` and is not late, and makes the rows dense; newcomers fill
+        gaps first, so that a full house copies nothing.
         """
-        admitted = self._admit(now)
+        admitted, late = self._admit(now, is_late)
         moves = self._rows.close_gaps()
-        return Schedule(moves, admitted, self._rows.dense())
+        return Schedule(moves, admitted, self._rows.dense(), late)
 
-    def _admit(self, now: float) -> list[Sequence]:
+    def _admit(
+        self, now: float, is_late: Callable[[Job], bool]
+    ) -> tuple[list[Sequence], list[Sequence]]:
         """The next sequences, until one does not fit: it is waited for, or a wide beam would never
-        find its rows free.
+        find its rows free. And those whose turn came too late: a row is for who can still end.
         """
         admitted: list[Sequence] = []
+        late: list[Sequence] = []
         budget = self._max_encode_tokens
         while (sequence := self.waiting.peek(now)) is not None:
+            if is_late(sequence.job):
+                self.take_out(sequence, SequenceStatus.EXPIRED)
+                late.append(sequence)
+                continue
             cost, num_rows = len(sequence.job.source), sequence.job.options.num_rows
             is_full = self._num_reserved + num_rows > self._rows.capacity
             if is_full or (admitted and cost > budget):
@@ -78,7 +88,7 @@ class Scheduler:
             self.waiting.admit(sequence)
             self._start(sequence, num_rows)
             admitted.append(sequence)
-        return admitted
+        return admitted, late
 
     def _start(self, sequence: Sequence, num_rows: int) -> None:
         sequence.status = SequenceStatus.RUNNING

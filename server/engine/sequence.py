@@ -22,6 +22,8 @@ class SequenceStatus(enum.Enum):
     FINISHED = "finished"
     EXPIRED = "expired"
     """Its deadline passed, and no partial result was asked for."""
+    REFUSED = "refused"
+    """Never begun: those before it would have taken the time that it had."""
     CANCELLED = "cancelled"
 
 

@@ -14,6 +14,7 @@ from server.engine.async_engine import AsyncEngine, Completion
 from server.engine.engine import Engine
 from server.engine.hypothesis import FinishReason
 from server.engine.options import DecodingOptions
+from server.engine.pace import MIN_STEPS
 from server.engine.sequence import Job
 from server.engine.worker import Worker
 from server.errors import DeadlineError, QueueFullError, UnavailableError
@@ -303,6 +304,24 @@ async def test_a_deadline_fails_the_whole_request_and_ends_the_rest() -> None:
         assert tokens(await engine.generate([job(2), job(4)])) == [
             expected_tokens(2),
             expected_tokens(4),
+        ]
+
+
+async def test_a_request_behind_too_many_others_is_told_when_to_come_again() -> None:
+    runner, clock = GatedRunner(num_slots=1), Clock()
+    async with running(runner, clock=clock) as engine:
+        for _ in range(MIN_STEPS):
+            engine._workers[0]._engine._pace.observe_step(1.0)
+        before = await submit(engine, *[job(3)] * 20)
+        await runner.begin()
+        late = await submit(engine, job(1, deadline=clock.now + 30.0))
+        runner.open()
+        with pytest.raises(QueueFullError, match="too long for this deadline") as caught:
+            await late
+        assert caught.value.retry_after_s is not None
+        assert tokens(await before) == [expected_tokens(3)] * 20
+        assert tokens(await engine.generate([job(1, deadline=clock.now + 30.0)])) == [
+            expected_tokens(1)
         ]
 
 

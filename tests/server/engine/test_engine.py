@@ -250,7 +250,37 @@ def test_whether_a_job_is_hopeless_depends_on_who_goes_before_it() -> None:
     deadline = clock.now + 8
     standard = engine.add(Job([9], OPTIONS, deadline=deadline))
     engine.add(Job([9], OPTIONS, INTERACTIVE, deadline=deadline))
-    assert [sequence.sequence_id for sequence in engine.step().ended] == [standard]
+    (refused,) = engine.step().ended
+    assert (refused.sequence_id, refused.status) == (standard, SequenceStatus.REFUSED)
+
+
+def test_who_gets_a_row_too_late_does_not_get_it() -> None:
+    engine, runner, clock = paced_engine()
+    for _ in range(4):
+        engine.add(Job([5], OPTIONS))
+    engine.step()
+    late = engine.add(Job([2] * 40, OPTIONS, deadline=clock.now + 25))
+    engine.add(Job([9], OPTIONS))
+    clock.now += 20  # something held the engine up
+    runner.encoded.clear()
+    ended = [sequence for _ in range(9) for sequence in engine.step().ended]
+    statuses = {sequence.sequence_id: sequence.status for sequence in ended}
+    assert statuses[late] is SequenceStatus.EXPIRED
+    assert runner.encoded == [[9]]
+    assert not engine.cancel(late)
+
+
+def test_time_between_steps_counts_where_there_is_work() -> None:
+    """Taking jobs in and handing results out is part of how fast the engine is."""
+    engine, _, clock = timed_engine()
+    for _ in range(MIN_STEPS):
+        engine.add(Job([2], OPTIONS))
+        engine.step()
+        clock.now += 1
+        engine.step()
+        clock.now += 100  # nothing to do
+    one_s = engine._pace.own_s(Job([1], OPTIONS))
+    assert one_s == pytest.approx(1.5 * engine._pace._steps_a_source_token, rel=0.05)
 
 
 def test_whether_a_job_is_hopeless_depends_on_what_others_needed() -> None:
@@ -271,7 +301,7 @@ def test_one_callers_backlog_makes_nobody_elses_job_hopeless() -> None:
     for caller in ("single", "flood"):
         engine.add(Job([3], OPTIONS, caller=caller, deadline=clock.now + 20))
     refused, *_ = engine.step().ended
-    assert (refused.status, refused.job.caller) == (SequenceStatus.EXPIRED, "flood")
+    assert (refused.status, refused.job.caller) == (SequenceStatus.REFUSED, "flood")
     ended = [sequence for _ in range(6) for sequence in engine.step().ended]
     assert "single" in {sequence.job.caller for sequence in ended}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from server.engine.options import DecodingOptions
-from server.engine.pace import MIN_STEPS, OPTIMISM, Pace
+from server.engine.pace import CAUTION, MIN_STEPS, OPTIMISM, Pace
 from server.engine.sequence import Job
 
 NUM_ROWS = 4
@@ -24,22 +24,22 @@ def paced(step_s: float = 1.0, num_ends: int = 500) -> Pace:
 
 
 def test_a_job_takes_its_own_steps() -> None:
-    assert paced().expected_s(make_job(30), 0) == pytest.approx(60.0)
-    assert paced(step_s=0.1).expected_s(make_job(30), 0) == pytest.approx(6.0)
+    assert paced().own_s(make_job(30)) == pytest.approx(60.0)
+    assert paced(step_s=0.1).own_s(make_job(30)) == pytest.approx(6.0)
 
 
 def test_a_job_takes_no_more_steps_than_it_may() -> None:
-    assert paced().expected_s(make_job(30, limit=7), 0) == pytest.approx(7.0)
+    assert paced().own_s(make_job(30, limit=7)) == pytest.approx(7.0)
 
 
 def test_a_job_waits_for_the_rows_before_it() -> None:
-    assert paced().expected_s(make_job(1), 10 * NUM_ROWS) == pytest.approx(2.0 + 10 * 20.0)
+    assert paced().queue_s(10 * NUM_ROWS) == pytest.approx(10 * 20.0)
 
 
-def test_hopeless_is_what_even_an_optimist_gives_up() -> None:
+def test_hopeless_is_hopeful_of_the_job_and_cautious_of_those_before_it() -> None:
     pace, now = paced(), 1000.0
-    least = OPTIMISM * pace.expected_s(make_job(30), 8)
-    assert pace.is_hopeless(make_job(30, now + least), 8, now)
+    least = OPTIMISM * pace.own_s(make_job(30)) + CAUTION * pace.queue_s(8)
+    assert pace.is_hopeless(make_job(30, now + 0.999 * least), 8, now)
     assert not pace.is_hopeless(make_job(30, now + 1.001 * least), 8, now)
     assert pace.is_hopeless(make_job(30, now + 1.001 * least), 9, now)
     assert not pace.is_hopeless(make_job(30), 10**9, now)
@@ -60,7 +60,7 @@ def test_the_first_steps_count_alike() -> None:
     first = Pace(NUM_ROWS)
     for duration in (4.0, 1.0, 1.0):
         first.observe_step(duration)
-    assert first.expected_s(make_job(1), 0) == pytest.approx(2 * pace.expected_s(make_job(1), 0))
+    assert first.own_s(make_job(1)) == pytest.approx(2 * pace.own_s(make_job(1)))
 
 
 def test_the_figures_follow_a_change() -> None:
@@ -68,23 +68,23 @@ def test_the_figures_follow_a_change() -> None:
     for _ in range(200):
         pace.observe_step(0.1)
         pace.observe_end(10, 5)
-    assert pace.expected_s(make_job(10), 0) == pytest.approx(0.1 * 5, rel=0.01)
-    assert pace.expected_s(make_job(10), NUM_ROWS) == pytest.approx(0.1 * (5 + 5), rel=0.01)
+    assert pace.own_s(make_job(10)) == pytest.approx(0.1 * 5, rel=0.01)
+    assert pace.queue_s(NUM_ROWS) == pytest.approx(0.1 * 5, rel=0.01)
 
 
 def test_one_outlier_shifts_little() -> None:
     pace = paced()
     pace.observe_step(2.0)
-    assert pace.expected_s(make_job(10), 0) == pytest.approx(20 * 1.05)
+    assert pace.own_s(make_job(10)) == pytest.approx(20 * 1.05)
 
 
 def test_one_pause_refuses_nobody_and_a_slower_machine_soon_shows() -> None:
     pace = Pace(num_rows=4)
     for _ in range(MIN_STEPS):
         pace.observe_step(0.01)
-    before = pace.expected_s(make_job(30), 0)
+    before = pace.own_s(make_job(30))
     pace.observe_step(60.0)
-    assert pace.expected_s(make_job(30), 0) < 1.2 * before
+    assert pace.own_s(make_job(30)) < 1.2 * before
     for _ in range(60):
         pace.observe_step(0.1)
-    assert pace.expected_s(make_job(30), 0) > 8 * before
+    assert pace.own_s(make_job(30)) > 8 * before
