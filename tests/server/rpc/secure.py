@@ -21,6 +21,9 @@ from tests.certificates import Authority, Pair
 # Each connection is a new one: gRPC would share those of the same options.
 OWN = [("grpc.use_local_subchannel_pool", 1)]
 
+NEEDED = "a valid API key is needed: metadata 'authorization: Bearer KEY'"
+UNAUTHENTICATED = (grpc.StatusCode.UNAUTHENTICATED, NEEDED)
+
 
 @contextlib.asynccontextmanager
 async def empty_server(**options: Any) -> AsyncIterator[App]:
@@ -47,6 +50,11 @@ async def check(channel: grpc.aio.Channel, **options: Any) -> Any:
     """Asks for health, which every server answers."""
     stub = health_pb2_grpc.HealthStub(channel)
     return await stub.Check(health_pb2.HealthCheckRequest(), **{"timeout": 5, **options})
+
+
+async def trailing(call: Any) -> dict[str, str]:
+    await asyncio.gather(call, return_exceptions=True)
+    return {str(key): str(value) for key, value in await call.trailing_metadata()}
 
 
 async def is_answered(port: int, found: grpc.ChannelCredentials | None) -> bool:
