@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 
 from server.engine.options import MAX_ROWS, DecodingOptions, EarlyStopping, Sampling
-from server.errors import InvalidRequestError
+from server.errors import InvalidRequestError, shown
 from server.package import Manifest
 from server.request import RequestedSampling, TranslationRequest
 
@@ -92,7 +92,7 @@ class OptionsReader:
         for i, piece in enumerate(self._asked.suppressed_tokens):
             token = find_token(piece)
             if token is None:
-                problem = f"{piece!r} is no token of text in this model's vocabulary"
+                problem = f"{shown(piece)} is no token of text in this model's vocabulary"
                 raise InvalidRequestError(f"options.suppressed_tokens[{i}]", problem)
             found.append(token)
         return tuple(sorted(set(found)))

@@ -21,6 +21,16 @@ instead.
 
 from __future__ import annotations
 
+MAX_SHOWN = 80
+"""Characters of a caller's word that a message repeats: it goes back in a header, and those are
+small.
+"""
+
+
+def shown(word: str) -> str:
+    """What the caller wrote, as a message repeats it."""
+    return repr(word if len(word) <= MAX_SHOWN else word[:MAX_SHOWN] + "…")
+
 
 class AttendantError(Exception):
     """Root of the tree; `str(error)` may be shown to the caller."""

@@ -12,7 +12,7 @@ from server.engine.async_engine import AsyncEngine
 from server.engine.engine import StepStats
 from server.engine.remote import EngineProcess
 from server.engine.wire import HostSpec
-from server.errors import NotFoundError
+from server.errors import NotFoundError, shown
 from server.metrics import EngineMetrics, Metrics
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
 from server.statistics import ModelStatistics
@@ -82,7 +82,7 @@ class LoadedModel:
         known = self.package.manifest.languages
         if language not in known:
             raise NotFoundError(
-                f"{field}: model {self.name} has no language {language!r}; it has"
+                f"{field}: model {self.name} has no language {shown(language)}; it has"
                 f" {', '.join(known)}"
             )
 

@@ -32,13 +32,25 @@ class FoundPackage:
 
 def newest_packages(folder: Path) -> dict[str, FoundPackage]:
     """The newest version of each model in `folder`, by name."""
-    found: dict[str, FoundPackage] = {}
-    manifests = folder.glob(f"*/*/{MANIFEST_FILE}")
-    for manifest in sorted(manifests, key=lambda path: _version_key(path.parent.name)):
-        package = manifest.parent
-        name = package.parent.name
-        found[name] = FoundPackage(name, package.name, package, _fingerprint(package))
-    return found
+    folders = _version_folders(folder, "*")
+    newest = {package.parent.name: package for package in reversed(folders)}
+    return {name: _found(package) for name, package in newest.items()}
+
+
+def versions(folder: Path, name: str) -> list[FoundPackage]:
+    """Every version of the model `name` in `folder`, newest first."""
+    return [_found(package) for package in _version_folders(folder, name)]
+
+
+def _version_folders(folder: Path, name: str) -> list[Path]:
+    """Folders with a manifest, newest version first."""
+    packages = [manifest.parent for manifest in folder.glob(f"{name}/*/{MANIFEST_FILE}")]
+    return sorted(packages, key=lambda path: _version_key(path.name), reverse=True)
+
+
+def _found(package: Path) -> FoundPackage:
+    name, version = package.parent.name, package.name
+    return FoundPackage(name, version, package, _fingerprint(package))
 
 
 def newest_package(folder: Path) -> Path:

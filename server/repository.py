@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from server.errors import (
@@ -23,54 +21,15 @@ from server.errors import (
     NotFoundError,
     PackageError,
     UnavailableError,
+    shown,
 )
 from server.loaded_model import LoadedModel
+from server.memory_budget import MemoryBudget
+from server.model_entry import RETRY_FIRST_S, RETRY_MOST_S, ModelEntry, ModelState
 from server.package import MANIFEST_FILE
-from server.package_folder import FoundPackage, newest_packages
+from server.package_folder import FoundPackage, newest_packages, versions
 
 logger = logging.getLogger(__name__)
-
-RETRY_FIRST_S = 1.0
-RETRY_MOST_S = 60.0
-"""How long after a failed start of a dead engine the next one is tried: twice as long each time."""
-
-
-class ModelState(enum.Enum):
-    """What a model of the folder is doing."""
-
-    AVAILABLE = "available"
-    """On disk; loaded when somebody asks for it."""
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "failed"
-    """Refused, or its engine does not start; `reason` says why."""
-    UNLOADED = "unloaded"
-    """Put away by an administrator: not loaded until asked to by one."""
-
-
-@dataclass
-class ModelEntry:
-    """A model by name: what serves, and what lies on disk."""
-
-    name: str
-    found: FoundPackage
-    """The newest version on disk."""
-    serving: LoadedModel | None = None
-    state: ModelState = ModelState.AVAILABLE
-    reason: str = ""
-    """Why the newest version does not serve."""
-    last_used: float = 0.0
-    loading: asyncio.Task[None] | None = None
-    """The load that callers wait for."""
-    refused: FoundPackage | None = None
-    """A version that was tried and refused: not tried again until its files change."""
-    retry_at: float = 0.0
-    retry_s: float = field(default=RETRY_FIRST_S)
-
-    @property
-    def version(self) -> str:
-        """Of what serves; else the newest on disk."""
-        return self.serving.package.manifest.version if self.serving else self.found.version
 
 
 class ModelRepository:
@@ -84,10 +43,10 @@ class ModelRepository:
         """
         self._folder = folder
         self._load_blocking = load
-        self._budget_bytes = budget_bytes
+        self._budget = MemoryBudget(budget_bytes)
         self._entries: dict[str, ModelEntry] = {}
         self._lock = asyncio.Lock()
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], LoadedModel] = {}
         self._unsettled: dict[str, FoundPackage] = {}
         self._abandoned: list[asyncio.Task[LoadedModel]] = []
         """Loads that whoever waited for them has left."""
@@ -104,11 +63,12 @@ class ModelRepository:
         the model does not load, MemoryBudgetError where there is no room for it.
         """
         entry = self.entry(asked)
+        entry.check_version(asked)
         if entry.serving is None:
             await self._load_on_demand(entry)
+            entry.check_version(asked)
         model = entry.serving
         assert model is not None
-        _check_version(asked, model)
         entry.last_used = time.monotonic()
         with model.use():
             yield model
@@ -118,7 +78,7 @@ class ModelRepository:
         entry = self.entry(asked)
         if entry.serving is None:
             raise UnavailableError(f"model {entry.name} is {entry.state.value}")
-        _check_version(asked, entry.serving)
+        entry.check_version(asked)
         return entry.serving
 
     def all(self) -> list[LoadedModel]:
@@ -143,7 +103,7 @@ class ModelRepository:
     def _named(self, name: str) -> ModelEntry:
         if name not in self._entries:
             known = ", ".join(sorted(self._entries))
-            raise NotFoundError(f"model: there is no model {name!r}; there are: {known}")
+            raise NotFoundError(f"model: there is no model {shown(name)}; there are: {known}")
         return self._entries[name]
 
     async def _load_on_demand(self, entry: ModelEntry) -> None:
@@ -152,15 +112,21 @@ class ModelRepository:
         if entry.refused != entry.found:
             if entry.loading is None:
                 entry.loading = asyncio.create_task(self._load_once(entry))
-            await asyncio.shield(entry.loading)  # others wait for it too: no caller's to cancel
+            entry.num_waiting += 1  # until this caller uses it, it makes room for nobody
+            try:
+                # Others wait for it too: no caller's to cancel.
+                error = await asyncio.shield(entry.loading)
+            finally:
+                entry.num_waiting -= 1
+            if isinstance(error, MemoryBudgetError):
+                raise error
         if entry.serving is None:
             raise UnavailableError(f"model {entry.name} does not load: {entry.reason}")
 
-    async def _load_once(self, entry: ModelEntry) -> None:
+    async def _load_once(self, entry: ModelEntry) -> AttendantError | None:
         try:
             async with self._lock:
-                if entry.serving is None:
-                    await self._load(entry)
+                return await self._load(entry, entry.found) if entry.serving is None else None
         finally:
             entry.loading = None
 
@@ -169,8 +135,9 @@ class ModelRepository:
     async def start(self, names: list[str] | None) -> None:
         """Looks into the folder and loads `names`, or all models for None.
 
-        Raises PackageError or ConfigError for the first that does not load, NotFoundError for a
-        name that is not there.
+        Of a model whose newest version is refused the next older one is taken. Raises PackageError
+        or ConfigError for the first model of which none loads, NotFoundError for a name that is not
+        there.
         """
         await self._look()
         if not self._entries:
@@ -180,8 +147,21 @@ class ModelRepository:
         for name in sorted(self._entries) if names is None else names:
             entry = self._named(name)
             async with self._lock:
-                await self._load(entry, is_strict=True)
+                await self._load_any(entry)
         self._is_started = True
+
+    async def _load_any(self, entry: ModelEntry) -> None:
+        """The newest version of `entry` that loads. Raises what refuses the newest, where none
+        does.
+        """
+        newest, refusal = entry.found, await self._load(entry, entry.found)
+        if refusal is None:
+            return
+        for package in await asyncio.to_thread(versions, self._folder, entry.name):
+            if package.folder != newest.folder and await self._load(entry, package) is None:
+                entry.reason, entry.refused = str(refusal), newest
+                return
+        raise refusal
 
     async def refresh(self) -> None:
         """Looks into the folder and loads newer versions of what serves."""
@@ -189,7 +169,7 @@ class ModelRepository:
         for entry in self.entries():
             if entry.serving is not None and self._is_newer(entry):
                 async with self._lock:
-                    await self._load(entry)
+                    await self._load(entry, entry.found)
 
     async def revive(self) -> None:
         """Starts engines again whose process has ended, later each time that fails."""
@@ -200,7 +180,8 @@ class ModelRepository:
                 entry.retry_at = now + entry.retry_s
                 entry.retry_s = min(2 * entry.retry_s, RETRY_MOST_S)
                 async with self._lock:
-                    await self._load(entry)
+                    is_refused = entry.refused == entry.found
+                    await self._load(entry, (is_refused and entry.served) or entry.found)
 
     async def load(self, name: str) -> None:
         """Loads the newest version of `name`, as an administrator asks for. Raises what refuses
@@ -209,7 +190,8 @@ class ModelRepository:
         await self._look()
         entry = self._named(name)
         async with self._lock:
-            await self._load(entry, is_strict=True)
+            if (refusal := await self._load(entry, entry.found)) is not None:
+                raise refusal
 
     async def unload(self, name: str) -> None:
         """Stops `name` when its calls have ended; it is not loaded again until `load`."""
@@ -246,42 +228,54 @@ class ModelRepository:
         is_other = entry.found.folder != entry.serving.package.folder
         return is_other and entry.refused != entry.found
 
-    async def _load(self, entry: ModelEntry, is_strict: bool = False) -> None:
-        """Loads the newest version of `entry` beside what serves, then switches; what refuses it
-        is noted, and raised where `is_strict`.
+    async def _load(self, entry: ModelEntry, package: FoundPackage) -> AttendantError | None:
+        """Loads `package` beside what serves as `entry`, then switches; returns what refuses it,
+        which is noted.
         """
-        package = entry.found
         entry.state = ModelState.LOADING
         try:
-            self._make_room(entry, package.num_bytes)
-            model = await self._load_in_thread(package.folder)
+            await self._make_room(entry, package.num_bytes)
+            model = await self._load_in_thread(package)
+        except MemoryBudgetError as error:  # there may be room the next time
+            return self._refuse(entry, package, error)
         except AttendantError as error:
-            entry.state = ModelState.READY if entry.serving else ModelState.FAILED
-            entry.reason = str(error)
-            if not isinstance(error, MemoryBudgetError):  # there may be room the next time
-                entry.refused = package
-            logger.error("%s is refused: %s", package.label, error)
-            if is_strict:
-                raise
-            return
-        self._switch(entry, model)
+            entry.refused = package
+            return self._refuse(entry, package, error)
+        except Exception:
+            logger.exception("%s cannot be loaded", package.label)
+            entry.refused = package
+            unforeseen = PackageError(f"{package.label} cannot be loaded; the server's log has why")
+            return self._refuse(entry, package, unforeseen)
+        self._switch(entry, model, package)
+        return None
 
-    async def _load_in_thread(self, folder: Path) -> LoadedModel:
+    def _refuse(
+        self, entry: ModelEntry, package: FoundPackage, error: AttendantError
+    ) -> AttendantError:
+        entry.state = ModelState.READY if entry.serving else ModelState.FAILED
+        entry.reason = str(error)
+        logger.error("%s is refused: %s", package.label, error)
+        return error
+
+    async def _load_in_thread(self, package: FoundPackage) -> LoadedModel:
         """A thread cannot be cancelled: what it loads when nobody waits any more is closed by
         `close`.
         """
-        load = asyncio.create_task(asyncio.to_thread(self._load_blocking, folder))
+        load = asyncio.create_task(asyncio.to_thread(self._load_blocking, package.folder))
         try:
             return await asyncio.shield(load)
         except asyncio.CancelledError:
             self._abandoned.append(load)
             raise
 
-    def _switch(self, entry: ModelEntry, model: LoadedModel) -> None:
+    def _switch(self, entry: ModelEntry, model: LoadedModel, package: FoundPackage) -> None:
         """From here on `model` answers; what served before ends with its last call."""
         model.engine.start()
-        old, entry.serving = entry.serving, model
-        entry.state, entry.reason, entry.refused = ModelState.READY, "", None
+        self._budget.learn(package.num_bytes, model.memory_bytes)
+        old, entry.serving, entry.served = entry.serving, model, package
+        entry.state = ModelState.READY
+        if package == entry.found:
+            entry.reason, entry.refused = "", None
         entry.last_used, entry.retry_s = time.monotonic(), RETRY_FIRST_S
         logger.info("loaded %s, %s", model.package.label, model.variant)
         if old is not None:
@@ -289,8 +283,8 @@ class ModelRepository:
 
     def _retire(self, model: LoadedModel) -> None:
         task = asyncio.create_task(model.retire())
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._retiring[task] = model
+        task.add_done_callback(self._retiring.pop)
 
     def _put_away(self, entry: ModelEntry, state: ModelState) -> None:
         model, entry.serving, entry.state = entry.serving, None, state
@@ -298,38 +292,12 @@ class ModelRepository:
             logger.info("unloaded %s", model.package.label)
             self._retire(model)
 
-    # Memory
-
-    def _make_room(self, entry: ModelEntry, num_bytes: int) -> None:
-        """Puts idle models away, least recently used first, until one of `num_bytes` on disk fits.
-
-        What it will hold in memory is guessed by what the others hold for their files. Raises
-        MemoryBudgetError where even then there is no room.
+    async def _make_room(self, entry: ModelEntry, num_bytes: int) -> None:
+        """Puts idle models away until one of `num_bytes` on disk fits. Raises MemoryBudgetError,
+        and puts none away, where even then there is no room.
         """
-        if not self._budget_bytes:
-            return
-        needed = self._guess(num_bytes)
-        idle = [e for e in self.entries() if e is not entry and e.serving and not e.serving.is_used]
-        for victim in sorted(idle, key=lambda e: e.last_used):
-            if self._held() + needed <= self._budget_bytes:
-                return
+        retiring = list(self._retiring.values())
+        for victim in self._budget.victims(entry, num_bytes, self.entries(), retiring):
             self._put_away(victim, ModelState.AVAILABLE)
-        if self._held() + needed > self._budget_bytes:
-            raise MemoryBudgetError(
-                f"model {entry.name} needs about {needed >> 20} MiB; {self._held() >> 20} of "
-                f"{self._budget_bytes >> 20} MiB are taken"
-            )
-
-    def _held(self) -> int:
-        return sum(model.memory_bytes for model in self.all())
-
-    def _guess(self, num_bytes: int) -> int:
-        files = sum(e.found.num_bytes for e in self._entries.values() if e.serving)
-        return num_bytes * self._held() // files if files else num_bytes
-
-
-def _check_version(asked: str, model: LoadedModel) -> None:
-    version = asked.partition("/")[2]
-    if version and version != model.package.manifest.version:
-        serving = model.package.label
-        raise NotFoundError(f"model: {asked!r} does not serve; {serving} does")
+        idle = [task for task, model in self._retiring.items() if not model.is_used]
+        await asyncio.gather(*idle, return_exceptions=True)

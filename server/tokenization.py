@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.config import ServerConfig
-from server.errors import InvalidRequestError
+from server.errors import InvalidRequestError, shown
 from server.loaded_model import LoadedModel
 from server.repository import ModelRepository
 from server.security.rate import Quotas
@@ -88,7 +88,7 @@ def _ids(model: LoadedModel, i: int, pieces: Sequence[str]) -> list[int]:
     for j, piece in enumerate(pieces):
         token = model.tokenizer.id_of(piece)
         if token is None:
-            problem = f"{piece!r} is no piece of this model's vocabulary"
+            problem = f"{shown(piece)} is no piece of this model's vocabulary"
             raise InvalidRequestError(f"texts[{i}].pieces[{j}]", problem)
         ids.append(token)
     return ids

@@ -203,7 +203,7 @@ class TrainConfig:
     """`none`, or `bfloat16` for matrix multiplications in bf16."""
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
-    accumulate: int = 4
+    accumulate: int = 8
     """Groups that a batch is made of, computed one after the other: each of sentences of like
     length, which saves padding and memory, and unlike those of the others."""
     compile: bool = False

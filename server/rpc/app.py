@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 from grpc_channelz.v1.channelz import add_channelz_servicer
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
@@ -26,6 +26,7 @@ from server.rpc import channelz, translation
 from server.rpc.access import Access, AccessInterceptor
 from server.rpc.access_log import AccessLog
 from server.rpc.drain import Drain
+from server.rpc.health import NOT_SERVING, SERVING, HealthServicer, Status
 from server.rpc.inference_v2 import service as inference
 from server.rpc.inference_v2.catalogue import Catalogue
 from server.rpc.interceptors import Accounting, StatusInterceptor
@@ -37,8 +38,6 @@ from server.translator import Translator
 
 logger = logging.getLogger(__name__)
 
-SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVICES = (translation.SERVICE_NAME, inference.SERVICE_NAME)
 """Our own."""
 SERVER_OPTIONS = [
@@ -74,12 +73,13 @@ class App:
             config.model_memory_mb << 20,
         )
         self._drain = Drain()
-        self._health = health.aio.HealthServicer()
+        self._health = HealthServicer()
         self._is_serving = False
         self._server = self._make_server()
         self._probes = grpc.aio.server(options=connection_arguments(config))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probes)
         self._watch: asyncio.Task[None] | None = None
+        self._tend: asyncio.Task[None] | None = None
         self._reload: asyncio.Task[None] | None = None
         self.port = 0
         """Where it listens, known after `start`."""
@@ -122,15 +122,16 @@ class App:
 
         Raises ConfigError if a port is taken, PackageError if a package is refused.
         """
-        await self._set_health(NOT_SERVING)
+        self._set_health(NOT_SERVING)
         self._listen()
         await self._server.start()
         await self._probes.start()
         self._reload = asyncio.create_task(self._watch_files())
         await self.models.start(self.config.models_at_start)
-        await self._set_health(SERVING)
-        await self._set_model_health()
-        self._watch = asyncio.create_task(self._watch_models())
+        self._set_health(SERVING)
+        self._set_model_health()
+        self._watch = asyncio.create_task(self._watch_engines())
+        self._tend = asyncio.create_task(self._tend_models())
 
     def _listen(self) -> None:
         config = self.config
@@ -159,46 +160,57 @@ class App:
             await asyncio.sleep(RELOAD_INTERVAL_S)
             await asyncio.to_thread(refresh_all, refreshes)
 
-    async def _watch_models(self) -> None:
-        """Turns health off while an engine is dead or stuck, and on again when it moves; starts
-        dead engines again, and takes in newer versions.
-        """
-        was_healthy, looked = True, time.monotonic()
+    async def _watch_engines(self) -> None:
+        """Turns health off while an engine is dead or stuck, and on again when it moves."""
+        was_healthy = True
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             models = self.models.all()
             is_healthy = all(m.engine.is_healthy(self.config.stuck_after_s) for m in models)
             if is_healthy != was_healthy:
                 logger.error("engines are %s", "healthy again" if is_healthy else "dead or stuck")
-                await self._set_health(SERVING if is_healthy else NOT_SERVING)
+                self._set_health(SERVING if is_healthy else NOT_SERVING)
             was_healthy = is_healthy
-            await self._set_model_health()
-            await self.models.revive()
-            if 0 < self.config.model_poll_s <= time.monotonic() - looked:
-                await self.models.refresh()
-                looked = time.monotonic()
+            self._set_model_health()
 
-    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+    async def _tend_models(self) -> None:
+        """Starts dead engines again, and takes in newer versions; apart from the watch, for it may
+        take long.
+        """
+        looked = time.monotonic()
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            try:
+                await self.models.revive()
+                if 0 < self.config.model_poll_s <= time.monotonic() - looked:
+                    looked = time.monotonic()
+                    await self.models.refresh()
+            except Exception:
+                logger.exception("the models could not be looked after; tried again")
+
+    def _set_health(self, status: Status) -> None:
         self._is_serving = status == SERVING
         for service in ("", *SERVICES):
-            await self._health.set(service, status)
+            self._health.set(service, status)
 
-    async def _set_model_health(self) -> None:
+    def _set_model_health(self) -> None:
         """Health of each model, as models/NAME: whether it is loaded, and its engine moves."""
         for entry in self.models.entries():
             model = entry.serving
             is_healthy = model is not None and model.engine.is_healthy(self.config.stuck_after_s)
-            await self._health.set(f"models/{entry.name}", SERVING if is_healthy else NOT_SERVING)
+            self._health.set(f"models/{entry.name}", SERVING if is_healthy else NOT_SERVING)
 
     async def stop(self) -> None:
         """Drains: health off, a delay for load balancers, no new calls, the running ones finish,
         engines stop.
         """
-        if self._watch is not None:  # it has served: others may still send work here
+        if self._watch is not None and self._tend is not None:
+            # It has served: others may still send work here.
             self._watch.cancel()
-            await self._set_health(NOT_SERVING)
+            self._tend.cancel()
+            self._set_health(NOT_SERVING)
             for entry in self.models.entries():
-                await self._health.set(f"models/{entry.name}", NOT_SERVING)
+                self._health.set(f"models/{entry.name}", NOT_SERVING)
             await asyncio.sleep(self.config.drain_delay_s)
         if not await self._drain.finish(self.config.drain_timeout_s):
             logger.error("calls still ran after %s s and are cut off", self.config.drain_timeout_s)

@@ -6,8 +6,8 @@ from attendant_protos.v1 import translation_pb2 as pb
 
 from server.decoding import DEFAULTS, max_hypotheses
 from server.loaded_model import LoadedModel
+from server.model_entry import ModelEntry, ModelState
 from server.package import Evidence
-from server.repository import ModelEntry, ModelState
 
 _STATES = {
     ModelState.AVAILABLE: pb.MODEL_STATE_AVAILABLE,

@@ -10,6 +10,7 @@ import grpc
 
 from server.errors import (
     AttendantError,
+    ConfigError,
     DeadlineError,
     InvalidRequestError,
     LimitExceededError,
@@ -35,6 +36,7 @@ STATUS_CODES: dict[type[AttendantError], grpc.StatusCode] = {
     LimitExceededError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     MemoryBudgetError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     PackageError: grpc.StatusCode.FAILED_PRECONDITION,
+    ConfigError: grpc.StatusCode.FAILED_PRECONDITION,
     DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,
     UnsupportedError: grpc.StatusCode.UNIMPLEMENTED,
@@ -66,12 +68,17 @@ def status_of(error: Exception) -> StatusError:
     if isinstance(error, StatusError):
         return error
     if isinstance(error, LimitExceededError | QueueFullError):
-        return StatusError(STATUS_CODES[type(error)], str(error), error.retry_after_s)
+        return StatusError(_code_of(error), str(error), error.retry_after_s)
     if isinstance(error, AttendantError):
-        return StatusError(STATUS_CODES[type(error)], str(error))
+        return StatusError(_code_of(error), str(error))
     logger.error("a call failed", exc_info=error)
     message = f"{INTERNAL_MESSAGE}, request {request_id.get()}"
     return StatusError(grpc.StatusCode.INTERNAL, message)
+
+
+def _code_of(error: AttendantError) -> grpc.StatusCode:
+    """Of its own class, or of the nearest above."""
+    return next(STATUS_CODES[kind] for kind in type(error).__mro__ if kind in STATUS_CODES)
 
 
 def trailing_metadata(retry_after_s: float | None = None) -> tuple[tuple[str, str], ...]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from server.errors import InvalidRequestError, NotFoundError
+from server.errors import InvalidRequestError, NotFoundError, shown
 from server.loaded_model import LoadedModel
-from server.repository import ModelEntry, ModelRepository, ModelState
+from server.model_entry import ModelEntry, ModelState
+from server.repository import ModelRepository
 from server.rpc.inference_stubs import inference_pb2 as pb
-from server.rpc.inference_v2.tensors import shown
 
 READY, LOADING, UNAVAILABLE = "READY", "LOADING", "UNAVAILABLE"
 _REASONS = {

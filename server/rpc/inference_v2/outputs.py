@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from server.errors import InvalidRequestError
+from server.errors import InvalidRequestError, shown
 from server.rpc.inference_stubs import inference_pb2 as pb
-from server.rpc.inference_v2.tensors import OutputTensor, shown
+from server.rpc.inference_v2.tensors import OutputTensor
 from server.translation import HypothesisText, Translation
 
 TRANSLATION = "translation"

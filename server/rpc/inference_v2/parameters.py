@@ -7,10 +7,9 @@ from typing import Any
 
 from server.engine.options import EarlyStopping
 from server.engine.sequence import Priority
-from server.errors import InvalidRequestError
+from server.errors import InvalidRequestError, shown
 from server.request import RequestedOptions, RequestedSampling
 from server.rpc.inference_stubs import inference_pb2 as pb
-from server.rpc.inference_v2.tensors import shown
 
 _PLAIN: dict[str, type] = {
     "max_target_tokens": int,

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.errors import InvalidRequestError
+from server.errors import InvalidRequestError, shown
 from server.rpc.inference_stubs import inference_pb2 as pb
 
 TEXT, TARGET_PREFIX = "text", "target_prefix"
 INPUTS = (TEXT, TARGET_PREFIX)
 """Tensors that a request may hold; the second may be left out."""
-MAX_SHOWN = 80
-"""Characters of a caller's own words that a message repeats."""
 
 _LENGTH = struct.Struct("<I")
 
@@ -39,11 +37,6 @@ class OutputTensor:
     shape: tuple[int, ...]
     values: Sequence[Any]
     """Texts, or numbers, in row-major order."""
-
-
-def shown(name: str) -> str:
-    """What the caller wrote, as a message repeats it."""
-    return repr(name if len(name) <= MAX_SHOWN else name[:MAX_SHOWN] + "…")
 
 
 def read_inputs(message: pb.ModelInferRequest) -> dict[str, TextTensor]:

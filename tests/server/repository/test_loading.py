@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from server.errors import NotFoundError, PackageError, UnavailableError
-from server.repository import ModelRepository, ModelState
+from server.model_entry import ModelState
+from server.repository import ModelRepository
 from tests.server.repository.fake_models import Loader, serving, settle, write
 
 pytestmark = pytest.mark.asyncio
@@ -154,3 +155,64 @@ async def test_what_was_loading_at_the_end_is_closed_too(tmp_path: Path, loader:
     loader.gate.set()
     await close
     assert loader.closed == ["a/1"]
+
+
+async def test_at_the_start_an_older_version_stands_in_for_a_bad_one(
+    tmp_path: Path, loader: Loader
+) -> None:
+    for label in ("a/1", "a/2", "a/10", "b/1"):
+        write(tmp_path, label)
+    loader.refuses = lambda folder: folder.name in ("2", "10")
+    repository = ModelRepository(tmp_path, loader)
+    await repository.start(None)
+    assert loader.loaded == ["a/10", "a/2", "a/1", "b/1"]
+    assert await serving(repository, "a") == "a/1"
+    entry = repository.entry("a")
+    assert (entry.state, entry.found.version) == (ModelState.READY, "10")
+    assert entry.reason.endswith("10: not to be trusted")
+    await settle(repository)
+    assert loader.loaded == ["a/10", "a/2", "a/1", "b/1"]  # and is not tried again and again
+
+
+async def test_a_version_that_is_not_there_is_not_loaded_to_find_out(
+    tmp_path: Path, loader: Loader
+) -> None:
+    write(tmp_path, "a/1")
+    repository = ModelRepository(tmp_path, loader)
+    await repository.start([])
+    with pytest.raises(NotFoundError, match="'a/2' does not serve; a/1 would"):
+        await serving(repository, "a/2")
+    assert loader.loaded == []
+    assert await serving(repository, "a/1") == "a/1"
+
+
+async def test_an_error_that_nobody_foresaw_refuses_the_version_only(
+    tmp_path: Path, loader: Loader, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, "a/1")
+    repository = ModelRepository(tmp_path, loader)
+    await repository.start(None)
+
+    def explode(folder: Path) -> bool:
+        raise RuntimeError(f"a defect with {folder.name}")
+
+    loader.refuses = explode
+    write(tmp_path, "a/2")
+    await settle(repository)
+    assert await serving(repository) == "a/1"
+    assert "a defect with 2" in caplog.text
+    (entry,) = repository.entries()
+    assert (entry.state, entry.reason) == (
+        ModelState.READY,
+        "a/2 cannot be loaded; the server's log has why",
+    )
+
+
+async def test_a_long_word_of_a_caller_is_repeated_in_part(tmp_path: Path, loader: Loader) -> None:
+    write(tmp_path, "a/1")
+    repository = ModelRepository(tmp_path, loader)
+    await repository.start(None)
+    for asked in ("x" * 10_000, "a/" + "9" * 10_000):
+        with pytest.raises(NotFoundError) as caught:
+            await serving(repository, asked)
+        assert len(str(caught.value)) < 200

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from server.repository import ModelRepository, ModelState
+from server.model_entry import ModelState
+from server.repository import ModelRepository
 from tests.server.repository.fake_models import Loader, serving, settle, write
 
 pytestmark = pytest.mark.asyncio

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -100,23 +100,6 @@ class KeyFile:
 
     def metadata(self, name: str) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self.keys[name]}"),)
-
-
-# HTTP/2, as far as it takes to misbehave
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SETTINGS, PING, GOAWAY = 4, 6, 7
-
-
-def frame(kind: int, payload: bytes = b"") -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes([kind, 0]) + bytes(4) + payload
-
-
-def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= 9:
-        end = 9 + int.from_bytes(data[:3], "big")
-        yield data[3], data[9:end]
-        data = data[end:]
 
 
 async def until_closed(port: int, sent: bytes, patience_s: float = 10.0) -> tuple[bytes, float]:

@@ -16,19 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from server.config import ServerConfig
 from tests.certificates import Authority
 from tests.server.rpc.calls import refusal
-from tests.server.rpc.secure import (
-    GOAWAY,
-    OWN,
-    PING,
-    PREFACE,
-    SETTINGS,
-    check,
-    empty_server,
-    frame,
-    frames,
-    tls_options,
-    until_closed,
-)
+from tests.server.rpc.raw_http2 import GOAWAY, PING, PREFACE, SETTINGS, frame, frames
+from tests.server.rpc.secure import OWN, check, empty_server, tls_options, until_closed
 
 pytestmark = pytest.mark.asyncio
 

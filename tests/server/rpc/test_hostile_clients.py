@@ -20,12 +20,26 @@ from attendant_protos.v1 import translation_pb2 as pb
 from attendant_protos.v1.translation_pb2_grpc import TranslationServiceStub
 
 from demos.server_process import ServerProcess, running_server
+from tests.server.rpc.raw_http2 import (
+    DATA,
+    HEADERS,
+    NO_WINDOW,
+    PREFACE,
+    SETTINGS,
+    frame,
+    frames,
+    grpc_headers,
+    grpc_message,
+)
 
 LONG = "nine thousand, nine hundred and ninety-nine"
 LANGUAGES = {"source_language": "en", "target_language": "de"}
+UNARY = "/attendant.v1.TranslationService/Translate"
+STREAM = "/attendant.v1.TranslationService/TranslateStream"
+WATCH = "/grpc.health.v1.Health/Watch"
 OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
-SPARE_FILES = 4
-"""Connections of this test's own that may still be closing."""
+SPARE = {"fd": 4, "task": 4}
+"""Connections of this test's own that may still be closing; threads of pools that were idle."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +61,15 @@ class Watched:
         assert found is not None
         return float(found[1])
 
-    def num_files(self) -> int:
-        """Its open file descriptors."""
-        return len(os.listdir(f"/proc/{self.process.process.pid}/fd"))  # noqa: PTH208
+    def num_open(self, kind: str) -> int:
+        """Open file descriptors, `fd`, or threads, `task`, of its processes together."""
+        pid = self.process.process.pid
+        children = [
+            child
+            for file in Path(f"/proc/{pid}/task").glob("*/children")
+            for child in file.read_text().split()
+        ]
+        return sum(len(os.listdir(f"/proc/{each}/{kind}")) for each in (pid, *children))  # noqa: PTH208
 
     def is_idle(self) -> bool:
         """Whether nothing runs, waits or holds a row."""
@@ -77,28 +97,50 @@ def request(count: int = 1) -> pb.TranslateRequest:
     return pb.TranslateRequest(texts=[LONG] * count, **LANGUAGES)
 
 
+def connect(server: Watched) -> socket.socket:
+    host, _, port = server.process.target.rpartition(":")
+    return socket.create_connection((host, int(port)))
+
+
 def never_read(server: Watched) -> None:
-    """Opens streams, reads nothing of them, and goes."""
-    asked = pb.TranslateStreamRequest(text=LONG, **LANGUAGES)
-    with stub(server) as calls:
-        streams = [calls.TranslateStream(asked) for _ in range(60)]
+    """Opens streams, gives the server no window to send anything of them, and goes."""
+    asked = pb.TranslateStreamRequest(text=LONG, **LANGUAGES).SerializeToString()
+    with connect(server) as connection:
+        connection.sendall(PREFACE + frame(SETTINGS, NO_WINDOW))
+        for stream in range(1, 121, 2):
+            connection.sendall(grpc_headers(STREAM, stream) + grpc_message(asked, stream))
         time.sleep(0.5)
-        del streams
+        kinds = [kind for kind, payload in frames(connection.recv(1 << 20)) if payload]
+    assert HEADERS in kinds  # the calls were answered
+    assert DATA not in kinds  # and wait with what they have to say
 
 
 def dropped_midway(server: Watched) -> None:
-    """Speaks HTTP/2 and hangs up in the middle of a frame, or of a message."""
-    host, _, port = server.process.target.rpartition(":")
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)
+    """Begins calls, and hangs up in the middle of a frame or of a message."""
+    asked = pb.TranslateRequest(texts=[LONG], **LANGUAGES).SerializeToString()
+    hello = PREFACE + frame(SETTINGS)
+    whole = hello + grpc_headers(UNARY, 1) + grpc_message(asked, 1)
     generator = random.Random(1)
-    for i in range(60):
-        with socket.create_connection((host, int(port))) as connection:
-            connection.sendall(
-                preface[: generator.randrange(1, len(preface))] if i % 2 else preface
-            )
-            if not i % 2:
-                headers = (1000).to_bytes(3, "big") + b"\x01\x04\x00\x00\x00\x01"
-                connection.sendall(headers + bytes(generator.randrange(500)))
+    for i in range(90):
+        with connect(server) as connection:
+            if i % 3 == 0:
+                sent = whole[: generator.randrange(1, len(whole))]
+            elif i % 3 == 1:  # more is announced than comes, and the call stays open
+                sent = whole[: -len(asked) // 2]
+            else:
+                sent = hello + grpc_headers(UNARY, 1) + grpc_message(asked, 1, length=10_000)
+            connection.sendall(sent)
+            if i % 9 == 1:
+                time.sleep(0.05)
+
+
+def watching(server: Watched) -> None:
+    """Watches health and reads nothing of it."""
+    with connect(server) as connection:
+        connection.sendall(PREFACE + frame(SETTINGS, NO_WINDOW))
+        for stream in range(1, 121, 2):
+            connection.sendall(grpc_headers(WATCH, stream) + grpc_message(b"", stream))
+        time.sleep(0.2)
 
 
 def one_millisecond(server: Watched) -> None:
@@ -137,19 +179,21 @@ def until(is_met: Callable[[], bool], timeout_s: float = 30) -> None:
 
 
 @pytest.mark.parametrize(
-    "misbehave", [never_read, dropped_midway, one_millisecond, cancelled, abandoned]
+    "misbehave", [never_read, dropped_midway, watching, one_millisecond, cancelled, abandoned]
 )
 def test_what_was_taken_comes_back(server: Watched, misbehave: Callable[[Watched], None]) -> None:
     with Client(server.process.target) as client:
         before = client.translate("six", **LANGUAGES)
         until(server.is_idle)
-        num_files = server.num_files()
         misbehave(server)  # once to warm up: what it allocates for good it may keep
+        until(server.is_idle)
+        num_open = {kind: server.num_open(kind) for kind in SPARE}
         memory = server.process.resident_mb()
         for _ in range(3):
             misbehave(server)
             assert client.translate("six", **LANGUAGES) == before
         until(server.is_idle)
-        until(lambda: server.num_files() <= num_files + SPARE_FILES)
+        for kind, spare in SPARE.items():
+            until(lambda kind=kind, most=num_open[kind] + spare: server.num_open(kind) <= most)
         after = server.process.resident_mb()
     assert sum(after.values()) < sum(memory.values()) + 10
