@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from server.config import ServerConfig
@@ -17,6 +18,9 @@ from server.metrics import EngineMetrics, Metrics
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
 from server.statistics import ModelStatistics
 from server.text.tokenizer import Tokenizer
+
+model_of_call: ContextVar[str] = ContextVar("model_of_call", default="")
+"""The name of the model that the call of this task uses, or has used; empty before."""
 
 
 class LoadedModel:
@@ -57,6 +61,7 @@ class LoadedModel:
     @contextmanager
     def use(self) -> Iterator[None]:
         """Counts the block as a call that uses it: until its end, the model is not closed."""
+        model_of_call.set(self.name)
         self._num_users += 1
         self._is_unused.clear()
         try:

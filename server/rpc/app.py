@@ -23,9 +23,10 @@ from server.loaded_model import load_model
 from server.metrics import Metrics
 from server.repository import ModelRepository
 from server.rpc import channelz, translation
-from server.rpc.access import Access, AccessInterceptor
+from server.rpc.access import AccessInterceptor
 from server.rpc.access_log import AccessLog
 from server.rpc.drain import Drain
+from server.rpc.entry import Access
 from server.rpc.health import NOT_SERVING, SERVING, HealthServicer, Status
 from server.rpc.inference_v2 import service as inference
 from server.rpc.inference_v2.catalogue import Catalogue
@@ -88,7 +89,7 @@ class App:
         accounting = Accounting(
             self.metrics,
             self._drain,
-            self._access.quotas,
+            self._access,
             self._tracing,
             AccessLog(self.config.log_requests),
         )

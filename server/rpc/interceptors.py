@@ -7,38 +7,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, TypeAlias, cast
 
 import grpc
 
+from server.loaded_model import model_of_call
 from server.metrics import Metrics
 from server.rpc.access_log import AccessLog
 from server.rpc.caller import caller_name
 from server.rpc.drain import Drain
+from server.rpc.entry import Access
 from server.rpc.status import refuse, status_of, trailing_metadata
-from server.security.rate import Quotas
 from server.tracing import Tracing
 
 Context = grpc.aio.ServicerContext[Any, Any]
 UnaryHandler = Callable[[Any, Context], Awaitable[Any]]
 StreamHandler = Callable[[Any, Context], AsyncIterator[Any]]
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-ModelOf = Callable[[Any], str]
-"""The name of the model that gave a response."""
 
 
 class Accounting:
     """Work in flight, whichever call or stream brought it: admitted, timed and counted."""
 
     def __init__(
-        self, metrics: Metrics, drain: Drain, quotas: Quotas, tracing: Tracing, log: AccessLog
+        self, metrics: Metrics, drain: Drain, access: Access, tracing: Tracing, log: AccessLog
     ) -> None:
         self._metrics = metrics
         self._tracing = tracing
         self._log = log
         self._drain = drain
-        self._quotas = quotas
+        self._access = access
 
     @property
     def closing(self) -> asyncio.Event:
@@ -46,61 +45,45 @@ class Accounting:
         return self._drain.begun
 
     @contextlib.contextmanager
-    def work(self, method: str, is_charged: bool = True) -> Iterator[Outcome]:
+    def work(self, method: str, is_charged: bool = True) -> Iterator[None]:
         """The block is one piece of work for `method`, package.Service/Method; `is_charged` where
-        it counted as a request already, as every call does when it comes. Its exceptions leave as
-        StatusError, but for its cancellation.
+        it was let in and counted as a request already, as every call is when it comes. Its
+        exceptions leave as StatusError, but for its cancellation.
         """
-        outcome = Outcome()
-        started = time.monotonic()
+        started, code = time.monotonic(), grpc.StatusCode.OK
+        model_of_call.set("")
         with self._tracing.work(method) as span:
             try:
-                yield from self._admitted(outcome, is_charged)
+                with self._admitted(is_charged):
+                    yield
+            except (asyncio.CancelledError, GeneratorExit):
+                code = grpc.StatusCode.CANCELLED
+                raise
+            except Exception as error:
+                status = status_of(error)
+                code = status.code
+                raise status from error
             finally:
-                seconds = time.monotonic() - started
-                span.set_attribute("rpc.grpc.status_code", outcome.code.value[0])
-                self._metrics.requests.labels(outcome.model, outcome.code.name).inc()
-                if outcome.code is grpc.StatusCode.OK:
-                    self._metrics.latency.labels(outcome.model).observe(seconds)
-                self._log.write(method, outcome.code, outcome.model, seconds)
+                seconds, model = time.monotonic() - started, model_of_call.get()
+                span.set_attribute("rpc.grpc.status_code", code.value[0])
+                self._metrics.requests.labels(model, code.name).inc()
+                if code is grpc.StatusCode.OK:
+                    self._metrics.latency.labels(model).observe(seconds)
+                self._log.write(method, code, model, seconds)
 
-    def _admitted(self, outcome: Outcome, is_charged: bool) -> Iterator[Outcome]:
-        """Gives `outcome` while the work is let in, and its code afterwards."""
-        caller = caller_name.get()
-        try:
-            if not is_charged:
-                self._quotas.charge_request_of(caller)
-            with self._drain.admit(), self._quotas.running(caller):
-                yield outcome
-            outcome.code = grpc.StatusCode.OK
-        except (asyncio.CancelledError, GeneratorExit):
-            outcome.fail(grpc.StatusCode.CANCELLED)
-            raise
-        except Exception as error:
-            status = status_of(error)
-            outcome.fail(status.code)
-            raise status from error
-
-
-class Outcome:
-    """What came of a piece of work."""
-
-    def __init__(self) -> None:
-        self.model = ""
-        """Its name; empty where the work failed, for a label must not be the caller's to choose."""
-        self.code = grpc.StatusCode.UNKNOWN
-        """Known at its end."""
-
-    def fail(self, code: grpc.StatusCode) -> None:
-        """It came to nothing."""
-        self.model, self.code = "", code
+    @contextlib.contextmanager
+    def _admitted(self, is_charged: bool) -> Iterator[None]:
+        if not is_charged:
+            self._access.enter_again()
+        with self._drain.admit(), self._access.quotas.running(caller_name.get()):
+            yield
 
 
 class StatusInterceptor(grpc.aio.ServerInterceptor):
     """Maps the errors of `services`; those methods that are `counted` are work."""
 
     def __init__(
-        self, services: Sequence[str], counted: Mapping[str, ModelOf], accounting: Accounting
+        self, services: Sequence[str], counted: Collection[str], accounting: Accounting
     ) -> None:
         """`counted` has the methods by their full names."""
         self._prefixes = tuple(f"/{service}/" for service in services)
@@ -117,55 +100,42 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or not method.startswith(self._prefixes):
             return handler
-        name, model_of = method.removeprefix("/"), self._counted.get(method)
+        name, is_work = method.removeprefix("/"), method in self._counted
         options = {
             "request_deserializer": handler.request_deserializer,
             "response_serializer": handler.response_serializer,
         }
         if handler.request_streaming:
-            stream = self._wrap_stream(cast("StreamHandler", handler.stream_stream), name, model_of)
+            stream = self._wrap_stream(cast("StreamHandler", handler.stream_stream), name, is_work)
             return grpc.stream_stream_rpc_method_handler(stream, **options)
         if handler.response_streaming:
-            stream = self._wrap_stream(cast("StreamHandler", handler.unary_stream), name, model_of)
+            stream = self._wrap_stream(cast("StreamHandler", handler.unary_stream), name, is_work)
             return grpc.unary_stream_rpc_method_handler(stream, **options)
-        unary = self._wrap_unary(cast("UnaryHandler", handler.unary_unary), name, model_of)
+        unary = self._wrap_unary(cast("UnaryHandler", handler.unary_unary), name, is_work)
         return grpc.unary_unary_rpc_method_handler(unary, **options)
 
-    def _wrap_unary(self, inner: UnaryHandler, name: str, model_of: ModelOf | None) -> UnaryHandler:
+    def _wrap_unary(self, inner: UnaryHandler, name: str, is_work: bool) -> UnaryHandler:
         async def call(request: Any, context: Context) -> Any:
-            async with self._call(context, name, model_of) as answered:
-                response = await inner(request, context)
-                answered(response)
-            return response
+            async with self._call(context, name, is_work):
+                return await inner(request, context)
 
         return call
 
-    def _wrap_stream(
-        self, inner: StreamHandler, name: str, model_of: ModelOf | None
-    ) -> StreamHandler:
+    def _wrap_stream(self, inner: StreamHandler, name: str, is_work: bool) -> StreamHandler:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             answers = contextlib.aclosing(cast("Any", inner(request, context)))
-            async with self._call(context, name, model_of) as answered, answers as responses:
-                response = None
+            async with self._call(context, name, is_work), answers as responses:
                 async for response in responses:
                     yield response
-                answered(response)
 
         return call
 
     @contextlib.asynccontextmanager
-    async def _call(
-        self, context: Context, name: str, model_of: ModelOf | None
-    ) -> AsyncIterator[Callable[[Any], None]]:
-        """A call in flight, its exceptions turned into a status; gives what to tell of the last
-        response.
-        """
+    async def _call(self, context: Context, name: str, is_work: bool) -> AsyncIterator[None]:
+        """A call in flight, its exceptions turned into a status."""
         try:
             context.set_trailing_metadata(trailing_metadata())
-            if model_of is None:
-                yield lambda _response: None
-            else:
-                with self._accounting.work(name) as outcome:
-                    yield lambda response: setattr(outcome, "model", model_of(response))
+            with self._accounting.work(name) if is_work else contextlib.nullcontext():
+                yield
         except Exception as error:
             await refuse(context, error)

@@ -12,7 +12,6 @@ from google.protobuf.message import DecodeError, Message
 
 from server.repository import ModelRepository
 from server.rpc.caller import caller_name
-from server.rpc.interceptors import ModelOf
 from server.rpc.messages import read_request, read_stream_request, response, stream_response
 from server.rpc.models import model_message
 from server.rpc.parsing import checked, parser
@@ -24,15 +23,10 @@ SERVICE_NAME = pb.DESCRIPTOR.services_by_name["TranslationService"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def _model_of(response: Any) -> str:
-    return str(response.model).partition("/")[0]
-
-
-COUNTED: dict[str, ModelOf] = {
-    f"/{SERVICE_NAME}/{name}": _model_of
-    for name in ("Translate", "TranslateStream", "Tokenize", "Detokenize")
-}
-"""Methods that are work, and the model of their responses."""
+COUNTED = frozenset(
+    f"/{SERVICE_NAME}/{name}" for name in ("Translate", "TranslateStream", "Tokenize", "Detokenize")
+)
+"""Methods that are work."""
 
 
 class TranslationService:

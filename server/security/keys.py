@@ -66,7 +66,10 @@ class KeyRing:
 
     def find(self, presented: str) -> ApiKey | None:
         """Whose key `presented` is. Takes as long whichever it is, or none."""
-        digest = _hash(presented)
+        return self.find_digest(digest_of(presented))
+
+    def find_digest(self, digest: bytes) -> ApiKey | None:
+        """Whose key has the hash `digest`."""
         found = None
         for expected, key in self._by_hash:
             if hmac.compare_digest(expected, digest):
@@ -74,14 +77,15 @@ class KeyRing:
         return found
 
 
-def _hash(key: str) -> bytes:
+def digest_of(key: str) -> bytes:
+    """The hash of `key`, as the file has it."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def new_key() -> tuple[str, str]:
     """A new random key, and the hash that the file needs."""
     key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
-    return key, _hash(key).hex()
+    return key, digest_of(key).hex()
 
 
 def read_keys(path: Path) -> KeyRing:

@@ -58,15 +58,10 @@ class Quotas:
             num_running = usage.num_running if usage else 0
             usage = self._usage[key.name] = _Usage(key.limits, self._clock)
             usage.num_running = num_running
-        self.charge_request_of(key.name)
-
-    def charge_request_of(self, name: str) -> None:
-        """Counts a request more of a key that has called. Raises LimitExceededError."""
-        usage = self._usage.get(name)
-        if usage is not None and (wait_s := usage.requests.wait_s(1)):
+        if wait_s := usage.requests.wait_s(1):
             rate = usage.limits.requests_per_s
             allowed = f"{rate:g} requests a second, {usage.requests.burst:g} at once"
-            raise LimitExceededError(f"key {name} may send {allowed}", wait_s)
+            raise LimitExceededError(f"key {key.name} may send {allowed}", wait_s)
 
     def charge_characters(self, name: str, count: int) -> None:
         """Counts the characters of a request of the key `name`.

@@ -23,14 +23,14 @@ from server.rpc.inference_v2.description import (
 )
 from server.rpc.inference_v2.messages import FINAL, Inference, named_as_here, read_request
 from server.rpc.inference_v2.stream import InferStream
-from server.rpc.interceptors import Accounting, ModelOf
+from server.rpc.interceptors import Accounting
 from server.rpc.parsing import checked, parser
 from server.rpc.translation import caller_of
 from server.translator import TranslationResult, Translator
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 SERVICE_NAME = SERVICE.full_name
-COUNTED: dict[str, ModelOf] = {f"/{SERVICE_NAME}/ModelInfer": lambda r: str(r.model_name)}
+COUNTED = frozenset({f"/{SERVICE_NAME}/ModelInfer"})
 """Methods that are work; of a stream, each request is."""
 
 _SHARED_MEMORY = "shared memory is not supported: send tensors in the request"

@@ -76,10 +76,9 @@ class InferStream:
     async def _answer(self, request: Any) -> None:
         """Answers one request; its error goes into an answer, and the stream goes on."""
         try:
-            with self._accounting.work(METHOD, is_charged=False) as outcome:
+            with self._accounting.work(METHOD, is_charged=False):
                 async with aclosing(self._respond(request)) as responses:
                     async for response in responses:
-                        outcome.model = response.model_name
                         answer = pb.ModelStreamInferResponse(infer_response=response)
                         self._answers.put_nowait(answer)
         except StatusError as error:
