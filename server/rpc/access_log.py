@@ -18,7 +18,9 @@ class AccessLog:
         self._is_on = is_on
 
     def write(self, method: str, code: grpc.StatusCode, model: str, seconds: float) -> None:
-        """Notes that work for `method` has ended; `model` is empty where it failed."""
+        """Notes that work for `method` has ended; `model` is empty where it failed before
+        one was found.
+        """
         if not self._is_on:
             return
         fields = {

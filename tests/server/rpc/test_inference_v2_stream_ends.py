@@ -35,7 +35,7 @@ async def server() -> AsyncIterator[InferenceServer]:
 async def test_cancelling_the_stream_cancels_all_its_requests(
     server: InferenceServer, how: dict[str, Any]
 ) -> None:
-    cancelled = requests_counted(server, "CANCELLED", "")
+    cancelled = requests_counted(server, "CANCELLED")
     with gated(server.app) as gate:
         requests = [infer_request(CAPTION, id=str(i), parameters=how) for i in range(12)]
         call = server.stub.ModelStreamInfer(iter(requests))
@@ -48,7 +48,7 @@ async def test_cancelling_the_stream_cancels_all_its_requests(
         gate.allow(4)
         await until(lambda: engine_of(server.app)._scheduler.num_rows_used == 0)
         await asyncio.gather(reading, return_exceptions=True)
-    assert requests_counted(server, "CANCELLED", "") == cancelled + 12
+    assert requests_counted(server, "CANCELLED") == cancelled + 12
     assert server.app._drain.num_in_flight == 0
     assert texts_of(await server.infer("A dog."))[0]
 

@@ -178,7 +178,7 @@ async def test_bytes_that_are_no_request_are_refused(captions: Server) -> None:
 async def test_cancelling_frees_the_rows_at_the_next_step(
     captions: Server, how: dict[str, Any]
 ) -> None:
-    labels = {"model": "", "code": "CANCELLED"}
+    labels = {"model": "multi30k", "code": "CANCELLED"}
     cancelled = captions.app.metrics.requests.labels(**labels)
     before = cancelled._value.get()
     with gated(captions.app) as gate:
@@ -227,7 +227,7 @@ async def test_streams_are_counted_like_other_calls(numbers_package: Path) -> No
         await server.stream("six")
         await refusal(server.stub.TranslateStream(stream_request("six", target_language="it")))
         sample = server.app.metrics.registry.get_sample_value
-        ok, failed = ({"model": m, "code": c} for m, c in (("numbers", "OK"), ("", "NOT_FOUND")))
+        ok, failed = ({"model": "numbers", "code": code} for code in ("OK", "NOT_FOUND"))
         assert sample("attendant_requests_total", ok) == 1
         assert sample("attendant_requests_total", failed) == 1
         assert server.metric("attendant_request_duration_seconds_count") == 1
@@ -238,7 +238,7 @@ async def test_streams_are_counted_like_other_calls(numbers_package: Path) -> No
 async def test_an_engine_that_dies_ends_the_streams(numbers_package: Path) -> None:
     async with serving(config_for(numbers_package)) as server:
         with gated(server.app) as gate:
-            call = server.stub.TranslateStream(stream_request("nine thousand, nine hundred"))
+            call = server.stub.TranslateStream(stream_request("nine thousand, nine hundred and ninety-nine"))
             gate.allow(4)
             assert (await anext(aiter(call))).text
 
