@@ -105,7 +105,7 @@ class Hosted:
         while self._stats:
             stats.append(self._stats.popleft())
         ended = [Outcome(s.sequence_id, s.status, s.hypotheses, s.times) for s in result.ended]
-        data = pack(Report(self.worker.silent_s, stats, result.streamed, ended))
+        data = pack(Report(self.worker.silent_s, self.worker.row_s, stats, result.streamed, ended))
         with suppress(OSError), self._sending:  # the server has gone: the inbox notices
             self._connection.sendall(data)
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from server.engine.admission import Admission, Group
+from server.engine.backlog import Backlog
 from server.engine.engine import StepResult
 from server.engine.hypothesis import Hypothesis
+from server.engine.pace import CAUTION
 from server.engine.remote import RemoteWorker
-from server.engine.sequence import Job, SequenceStatus
+from server.engine.sequence import Job, Priority, SequenceStatus
 from server.engine.sequence import Sequence as EngineSequence
 from server.engine.throughput import Throughput
 from server.engine.times import Times
@@ -27,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 AnyWorker = Worker | RemoteWorker
 """An engine in a thread of this process, or in a process of its own."""
+
+TOO_LONG = "the queue is too long for this deadline: others' texts would take the time"
 
 JOIN_TIMEOUT_S = 5.0
 """How long a step may take at shutdown: a stuck one must not keep the process."""
@@ -46,6 +51,7 @@ class _Pending:
     """A sequence in flight, and where its result goes."""
 
     worker: int
+    job: Job
     future: asyncio.Future[Completion]
     stream: asyncio.Queue[list[int] | None] | None
     """Tokens as they come; None where the future has the rest."""
@@ -62,6 +68,7 @@ class AsyncEngine:
         self._loads = [0] * len(self._workers)
         self._admission = Admission(max_pending)
         self._pending: dict[int, _Pending] = {}
+        self._backlog = Backlog()
         self._throughput = Throughput()
         self._last_id = 0
         self._is_closing = False
@@ -100,6 +107,17 @@ class AsyncEngine:
     def is_healthy(self, stuck_after_s: float) -> bool:
         """Whether every worker lives and moves; see Worker."""
         return all(worker.is_healthy(stuck_after_s) for worker in self._workers)
+
+    def check_queue(self, priority: Priority, caller: str, count: int, deadline: float) -> None:
+        """Raises QueueFullError where `count` sequences would, by what is pending, not get their
+        rows before `deadline`, of the engines' clock. The engines look again, and closer; but what
+        is refused before any work costs the others nothing.
+        """
+        row_s = max(worker.row_s for worker in self._workers) / len(self._workers)
+        running = sum(worker.num_rows for worker in self._workers)
+        waiting = self._backlog.num_rows_before(priority, caller, count) - running
+        if waiting > 0 and row_s and time.monotonic() + CAUTION * waiting * row_s >= deadline:
+            raise QueueFullError(TOO_LONG, self._retry_after_s())
 
     async def generate(self, jobs: list[Job]) -> list[Completion]:
         """Decodes `jobs` of one caller; the caller's cancellation ends them at the next step.
@@ -163,7 +181,8 @@ class AsyncEngine:
         stream: asyncio.Queue[list[int] | None] | None = None
         if job.is_streamed:
             stream = asyncio.Queue()
-        return _Pending(index, self._loop.create_future(), stream)
+        self._backlog.add(job)
+        return _Pending(index, job, self._loop.create_future(), stream)
 
     def _push_out(self, group: Group) -> None:
         error = QueueFullError("the queue is full: another caller's texts had a better claim")
@@ -196,6 +215,7 @@ class AsyncEngine:
         pending = self._pending.pop(sequence_id, None)
         if pending is not None:
             self._loads[pending.worker] -= 1
+            self._backlog.remove(pending.job)
         return pending
 
     async def close(self) -> None:
@@ -232,8 +252,7 @@ class AsyncEngine:
         if sequence.status is SequenceStatus.EXPIRED:
             _fail(pending, DeadlineError("the deadline passed, or was too close for this text"))
         elif sequence.status is SequenceStatus.REFUSED:
-            problem = "the queue is too long for this deadline: others' texts would take the time"
-            _fail(pending, QueueFullError(problem, self._retry_after_s()))
+            _fail(pending, QueueFullError(TOO_LONG, self._retry_after_s()))
         else:
             if not pending.future.done():
                 pending.future.set_result(Completion(sequence.hypotheses, sequence.times))

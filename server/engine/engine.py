@@ -117,6 +117,11 @@ class Engine:
         """Rows decoded at once, and the most that one sequence may ask for."""
         return self._runner.num_slots
 
+    @property
+    def row_s(self) -> float:
+        """See Pace."""
+        return self._pace.row_s
+
     def add(self, job: Job, sequence_id: int | None = None) -> int:
         """Queues `job`; returns its id. One that cannot end in time ends with the next step:
         expired where it never could, refused where others are before it.

@@ -52,9 +52,16 @@ class Pace:
         steps = min(job.options.max_target_tokens, self._steps_a_source_token * len(job.source))
         return steps * self._step_s
 
+    @property
+    def row_s(self) -> float:
+        """Seconds by which a row that waits delays those behind it; 0 before enough was seen."""
+        if self._num_steps < MIN_STEPS:
+            return 0.0
+        return self._steps_a_sequence * self._step_s / self._num_rows
+
     def queue_s(self, num_rows_before: int) -> float:
         """Seconds until a job gets rows if `num_rows_before` rows wait in front of it."""
-        return num_rows_before / self._num_rows * self._steps_a_sequence * self._step_s
+        return num_rows_before * self.row_s
 
     def is_hopeless(self, job: Job, num_rows_before: int, now: float) -> bool:
         """Whether `job` would miss its deadline; one that takes what there is by then cannot,

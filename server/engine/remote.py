@@ -129,6 +129,8 @@ class RemoteWorker:
         self._socket = connection
         self.num_rows = num_rows
         """Rows that the engine decodes at once."""
+        self.row_s = 0.0
+        """See Pace; as last reported."""
         self._unpacker = Unpacker()
         self._unsent = bytearray()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -205,6 +207,7 @@ class RemoteWorker:
 
     def _take(self, report: Report) -> None:
         self._silent_s, self._last_report = report.silent_s, time.monotonic()
+        self.row_s = report.row_s
         for stats in report.stats:
             self.on_step(stats)
         if report.ended or report.streamed:

@@ -71,6 +71,8 @@ class Report:
 
     silent_s: float
     """Seconds since it began its last step; 0 where it has nothing to do."""
+    row_s: float
+    """See Pace."""
     stats: list[StepStats]
     streamed: list[tuple[int, list[int]]]
     ended: list[Outcome]

@@ -101,6 +101,11 @@ class Worker:
         return self._engine.num_rows
 
     @property
+    def row_s(self) -> float:
+        """See Pace."""
+        return self._engine.row_s
+
+    @property
     def is_alive(self) -> bool:
         """Whether it runs, is not broken and has not been told to stop."""
         return self._thread.is_alive() and not self._is_closing

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import random
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from types import SimpleNamespace
@@ -14,12 +15,12 @@ from server.engine.async_engine import AsyncEngine, Completion
 from server.engine.engine import Engine
 from server.engine.hypothesis import FinishReason
 from server.engine.options import DecodingOptions
-from server.engine.pace import MIN_STEPS
+from server.engine.pace import CAUTION, MIN_STEPS
 from server.engine.sequence import Job
 from server.engine.worker import Worker
 from server.errors import DeadlineError, QueueFullError, UnavailableError
 from tests.server.engine.fake_runner import EOS, FakeRunner, expected_tokens
-from tests.server.engine.jobs import Clock
+from tests.server.engine.jobs import INTERACTIVE, STANDARD, Clock
 
 pytestmark = pytest.mark.asyncio
 
@@ -323,6 +324,31 @@ async def test_a_request_behind_too_many_others_is_told_when_to_come_again() -> 
         assert tokens(await engine.generate([job(1, deadline=clock.now + 30.0)])) == [
             expected_tokens(1)
         ]
+
+
+async def test_a_queue_too_long_is_told_before_any_work() -> None:
+    runner = GatedRunner(num_slots=2)
+    async with running(runner, runner2 := GatedRunner(num_slots=2), max_pending=1000) as engine:
+        for worker in engine._workers:
+            for _ in range(MIN_STEPS):
+                worker._engine._pace.observe_step(1.0)
+        row_s = engine._workers[0].row_s
+        assert row_s == pytest.approx(16 / 2)  # seconds of a sequence, over the rows
+        engine.check_queue(STANDARD, "a", 4, 0.0)  # nothing waits: the engine's to say
+        calls = [await submit(engine, *[job(FOREVER, "a")] * 14)]
+        wait_s = CAUTION * 10 * row_s / 2
+        now = time.monotonic()
+        engine.check_queue(STANDARD, "a", 1, now + wait_s + 5)
+        engine.check_queue(INTERACTIVE, "a", 1, now + 5)
+        engine.check_queue(STANDARD, "b", 1, now + 5)  # its turn comes soon
+        with pytest.raises(QueueFullError, match="too long for this deadline") as caught:
+            engine.check_queue(STANDARD, "a", 1, now + wait_s - 5)
+        assert caught.value.retry_after_s is not None
+        with pytest.raises(QueueFullError):
+            engine.check_queue(STANDARD, "a", 4, now + wait_s + 5)
+        await cancel(calls[0])
+        engine.check_queue(STANDARD, "a", 1, now + 5)
+        runner2.open()
 
 
 async def test_a_partial_result_is_a_completion() -> None:

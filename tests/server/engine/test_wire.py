@@ -43,7 +43,7 @@ def test_a_hypothesis_arrives_as_it_was() -> None:
     hypothesis.append(2, -0.5)
     hypothesis.finish_reason = FinishReason.STOP
     outcome = Outcome(7, SequenceStatus.FINISHED, [hypothesis], Times(0.5, 0.25, 1.0, 2.0))
-    report = Report(0.0, [], [(7, [20])], [outcome])
+    report = Report(0.0, 0.0, [], [(7, [20])], [outcome])
     (found,) = Unpacker().feed(pack(report))
     (copy,) = found.ended[0].hypotheses
     for name in Hypothesis.__slots__:

@@ -238,7 +238,9 @@ async def test_streams_are_counted_like_other_calls(numbers_package: Path) -> No
 async def test_an_engine_that_dies_ends_the_streams(numbers_package: Path) -> None:
     async with serving(config_for(numbers_package)) as server:
         with gated(server.app) as gate:
-            call = server.stub.TranslateStream(stream_request("nine thousand, nine hundred and ninety-nine"))
+            call = server.stub.TranslateStream(
+                stream_request("nine thousand, nine hundred and ninety-nine")
+            )
             gate.allow(4)
             assert (await anext(aiter(call))).text
 
