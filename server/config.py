@@ -48,7 +48,7 @@ class ServerConfig:
     host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 for all")
     port: int = option(50051, "gRPC port; 0 picks a free one and prints it")
     metrics_port: int = option(
-        0, "port of Prometheus metrics over HTTP on the same address; 0 for none"
+        0, "port of Prometheus metrics over HTTP, on `metrics_host`; 0 for none"
     )
     metrics_host: str = option(
         "127.0.0.1", "address of the metrics, which are in plain text and need no key"

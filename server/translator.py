@@ -184,7 +184,7 @@ class Translator:
     ) -> _Plan:
         model.check_direction(request.source_language, request.target_language)
         if not request.takes_partial:
-            model.engine.check_queue(request.priority, request.caller, len(request.texts), deadline)
+            model.engine.check_queue(request.priority, request.caller, deadline)
         self._charge(request)
         return await _off_the_loop_if_long(
             request, self._read, request, refusals, model, deadline, is_streamed

@@ -52,6 +52,8 @@ class _Pending:
 
     worker: int
     job: Job
+    is_behind_others: bool
+    """Whether others waited when it came."""
     future: asyncio.Future[Completion]
     stream: asyncio.Queue[list[int] | None] | None
     """Tokens as they come; None where the future has the rest."""
@@ -108,16 +110,20 @@ class AsyncEngine:
         """Whether every worker lives and moves; see Worker."""
         return all(worker.is_healthy(stuck_after_s) for worker in self._workers)
 
-    def check_queue(self, priority: Priority, caller: str, count: int, deadline: float) -> None:
-        """Raises QueueFullError where `count` sequences would, by what is pending, not get their
-        rows before `deadline`, of the engines' clock. The engines look again, and closer; but what
-        is refused before any work costs the others nothing.
+    def check_queue(self, priority: Priority, caller: str, deadline: float) -> None:
+        """Raises QueueFullError where a newcomer would, by what is pending, not get its rows before
+        `deadline`, of the engines' clock. The engines look again, and closer; but what is refused
+        before any work costs the others nothing.
         """
         row_s = max(worker.row_s for worker in self._workers) / len(self._workers)
-        running = sum(worker.num_rows for worker in self._workers)
-        waiting = self._backlog.num_rows_before(priority, caller, count) - running
+        waiting = self._num_rows_before(priority, caller)
         if waiting > 0 and row_s and time.monotonic() + CAUTION * waiting * row_s >= deadline:
             raise QueueFullError(TOO_LONG, self._retry_after_s())
+
+    def _num_rows_before(self, priority: Priority, caller: str) -> int:
+        """Rows that wait before a newcomer's; those that run are not in its way for long."""
+        running = sum(worker.num_rows for worker in self._workers)
+        return self._backlog.num_rows_before(priority, caller) - running
 
     async def generate(self, jobs: list[Job]) -> list[Completion]:
         """Decodes `jobs` of one caller; the caller's cancellation ends them at the next step.
@@ -167,22 +173,24 @@ class AsyncEngine:
 
     def _dispatch(self, jobs: dict[int, Job]) -> None:
         """Gives each of `jobs` to the worker with the least to do."""
+        first = next(iter(jobs.values()))
+        is_behind_others = self._num_rows_before(first.priority, first.caller) > 0
         shares: dict[int, dict[int, Job]] = {}
         for sequence_id, job in jobs.items():
             index = self._loads.index(min(self._loads))
             self._loads[index] += 1
-            self._pending[sequence_id] = self._expect(index, job)
+            self._pending[sequence_id] = self._expect(index, job, is_behind_others)
             shares.setdefault(index, {})[sequence_id] = job
         for index, share in shares.items():
             self._workers[index].add(share)
 
-    def _expect(self, index: int, job: Job) -> _Pending:
+    def _expect(self, index: int, job: Job, is_behind_others: bool) -> _Pending:
         assert self._loop is not None
         stream: asyncio.Queue[list[int] | None] | None = None
         if job.is_streamed:
             stream = asyncio.Queue()
         self._backlog.add(job)
-        return _Pending(index, job, self._loop.create_future(), stream)
+        return _Pending(index, job, is_behind_others, self._loop.create_future(), stream)
 
     def _push_out(self, group: Group) -> None:
         error = QueueFullError("the queue is full: another caller's texts had a better claim")
@@ -249,10 +257,12 @@ class AsyncEngine:
                 self._settle(pending, sequence)
 
     def _settle(self, pending: _Pending, sequence: EngineSequence | Outcome) -> None:
-        if sequence.status is SequenceStatus.EXPIRED:
-            _fail(pending, DeadlineError("the deadline passed, or was too close for this text"))
-        elif sequence.status is SequenceStatus.REFUSED:
+        is_refused = sequence.status is SequenceStatus.REFUSED
+        if is_refused and pending.is_behind_others:
             _fail(pending, QueueFullError(TOO_LONG, self._retry_after_s()))
+        elif is_refused or sequence.status is SequenceStatus.EXPIRED:
+            # Where only texts of the same call are before it, coming again would not help.
+            _fail(pending, DeadlineError("the deadline passed, or was too close for this text"))
         else:
             if not pending.future.done():
                 pending.future.set_result(Completion(sequence.hypotheses, sequence.times))

@@ -24,12 +24,12 @@ class Backlog:
         if not callers[job.caller]:
             del callers[job.caller]
 
-    def num_rows_before(self, priority: Priority, caller: str, num_rows: int) -> int:
-        """Rows that go before the last of `num_rows` of a newcomer: all of more urgent classes, in
-        its own those of its caller and, for callers take turns, as many of each other one.
+    def num_rows_before(self, priority: Priority, caller: str) -> int:
+        """Rows that go before a newcomer's first: all of more urgent classes, in its own those of
+        its caller and, for callers take turns, as many of each other one.
         """
         urgent = sum(self._rows[other].total() for other in Priority if other < priority)
         callers = self._rows[priority]
-        own = callers[caller] + num_rows - 1
+        own = callers[caller]
         others = sum(min(rows, own + 1) for name, rows in callers.items() if name != caller)
         return urgent + own + others

@@ -100,8 +100,8 @@ def test_the_peers_batches_have_every_pair_once_in_random_order_under_the_limit(
     assert firsts != sorted(firsts)
     again, other = (random_batches(EXAMPLES, 100, seed) for seed in (3, 4))
     assert again == [[group] for group in groups] != other
-    ours = tokens_per_update(our_batches, EXAMPLES, 400, 3)
-    assert tokens_per_update(random_batches, EXAMPLES, 400, 3) < 0.8 * ours
+    ours = tokens_per_update(our_batches, EXAMPLES, 800, 3)
+    assert tokens_per_update(random_batches, EXAMPLES, 800, 3) < 0.8 * ours
 
 
 def test_a_pair_longer_than_the_limit_is_a_batch_of_its_own() -> None:
@@ -119,10 +119,10 @@ def test_joeynmts_batches_are_full_once_their_padded_tokens_reach_the_limit() ->
 
 @pytest.mark.parametrize("cut", [random_batches, joeynmt.batches])
 def test_padded_sizes_can_be_matched_so_that_updates_see_as_many_tokens(cut: object) -> None:
-    wanted = tokens_per_update(our_batches, EXAMPLES, 200, 1)
+    wanted = tokens_per_update(our_batches, EXAMPLES, 800, 1)
     batch_tokens = matched_batch_tokens(cut, EXAMPLES, wanted, 1)  # type: ignore[arg-type]
     found = tokens_per_update(cut, EXAMPLES, batch_tokens, 1)  # type: ignore[arg-type]
-    assert batch_tokens > 200
+    assert batch_tokens > 800
     assert found == pytest.approx(wanted, rel=0.1)
 
 

@@ -78,7 +78,7 @@ def uninterrupted(tmp_path: Path) -> Path:
     """Twelve steps at once: more than one epoch, dropout on."""
     torch.manual_seed(5)
     make_trainer(tmp_path / "whole", max_steps=12).train()
-    assert read_checkpoint(tmp_path / "whole" / "state.safetensors").progress["epoch"] == 1
+    assert read_checkpoint(tmp_path / "whole" / "state.safetensors").progress["epoch"] >= 1
     return tmp_path / "whole"
 
 

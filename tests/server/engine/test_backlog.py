@@ -24,21 +24,20 @@ def backlog_of(*jobs: Job) -> Backlog:
 
 def test_own_sequences_and_as_many_of_others_go_before() -> None:
     backlog = backlog_of(*[job("a")] * 3, *[job("b")] * 10, job("c"))
-    assert backlog.num_rows_before(STANDARD, "a", 1) == 3 + 4 + 1
-    assert backlog.num_rows_before(STANDARD, "b", 1) == 10 + 3 + 1
-    assert backlog.num_rows_before(STANDARD, "d", 1) == 0 + 1 + 1 + 1
-    assert backlog.num_rows_before(STANDARD, "d", 4) == 3 + 3 + 4 + 1
+    assert backlog.num_rows_before(STANDARD, "a") == 3 + 4 + 1
+    assert backlog.num_rows_before(STANDARD, "b") == 10 + 3 + 1
+    assert backlog.num_rows_before(STANDARD, "d") == 0 + 1 + 1 + 1
 
 
 def test_the_more_urgent_go_before_whosever_they_are() -> None:
     backlog = backlog_of(*[job("a", INTERACTIVE)] * 5, *[job("a", BULK)] * 7)
-    assert backlog.num_rows_before(INTERACTIVE, "b", 1) == 1
-    assert backlog.num_rows_before(STANDARD, "b", 1) == 5
-    assert backlog.num_rows_before(BULK, "a", 1) == 5 + 7
+    assert backlog.num_rows_before(INTERACTIVE, "b") == 1
+    assert backlog.num_rows_before(STANDARD, "b") == 5
+    assert backlog.num_rows_before(BULK, "a") == 5 + 7
 
 
 def test_a_beam_counts_its_rows() -> None:
-    assert backlog_of(job("a", beam_size=5)).num_rows_before(STANDARD, "a", 1) == 5
+    assert backlog_of(job("a", beam_size=5)).num_rows_before(STANDARD, "a") == 5
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(Priority)), max_size=30))
@@ -48,7 +47,7 @@ def test_what_was_counted_in_and_out_leaves_nothing(pairs: list[tuple[str, Prior
     for each in jobs:
         backlog.remove(each)
     assert [len(callers) for callers in backlog._rows.values()] == [0, 0, 0]
-    assert backlog.num_rows_before(BULK, "a", 1) == 0
+    assert backlog.num_rows_before(BULK, "a") == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(Priority)), max_size=30))
@@ -64,5 +63,5 @@ def test_it_is_no_more_cautious_than_the_queue_of_the_engine(
     for caller in "abcd":
         for priority in Priority:
             newcomer = job(caller, priority)
-            before = backlog.num_rows_before(priority, caller, 1)
+            before = backlog.num_rows_before(priority, caller)
             assert before <= queue.num_rows_before(newcomer)
