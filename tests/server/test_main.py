@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from pathlib import Path
 
 import pytest
-from attendant import Client
+from attendant import AttendantError, Client, UnavailableError
 
 from demos.server_process import REPOSITORY, running_server, start_server
+
+TEXTS = ["nine thousand, nine hundred and ninety-nine"] * 4
 
 
 def failed_start(*flags: str) -> subprocess.CompletedProcess[str]:
@@ -33,6 +38,38 @@ def test_a_signal_drains_and_ends_with_zero(numbers_package: Path, number: signa
     output, _ = server.process.communicate(timeout=30)
     assert server.process.returncode == 0
     assert output == "draining\n"
+
+
+def test_a_signal_under_load_loses_no_call_that_was_let_in(numbers_package: Path) -> None:
+    """Callers who never rest see answers, and then nothing but that the server is going."""
+    server = start_server(numbers_package.parent.parent, "--drain-delay-s", "0.2")
+    ends: list[AttendantError] = []
+    num_answered: list[int] = []
+
+    def call_until_it_goes() -> None:
+        with Client(server.target) as client:
+            for count in itertools.count():
+                try:
+                    client.translate(TEXTS, source_language="en", target_language="de")
+                except AttendantError as error:
+                    ends.append(error)
+                    num_answered.append(count)
+                    return
+
+    callers = [threading.Thread(target=call_until_it_goes) for _ in range(16)]
+    for caller in callers:
+        caller.start()
+    time.sleep(1.0)
+    server.process.send_signal(signal.SIGTERM)
+    for caller in callers:
+        caller.join(30)
+    output, _ = server.process.communicate(timeout=30)
+    assert (server.process.returncode, output) == (0, "draining\n")
+    assert min(num_answered) > 0
+    assert {type(error) for error in ends} == {UnavailableError}
+    # Said by the server, or by who finds nobody there: not by a call that was cut off.
+    gone = ("the server is shutting down", "failed to connect")
+    assert [str(e) for e in ends if not any(word in str(e) for word in gone)] == []
 
 
 def test_after_a_kill_it_serves_again_at_the_same_address(numbers_package: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from attendant_protos.v1.translation_pb2_grpc import TranslationServiceStub
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 
 from server.rpc.access import METHODS
 from server.rpc.app import App
@@ -115,3 +116,25 @@ async def test_the_table_has_every_method_that_is_served(monkeypatch: pytest.Mon
     assert len(inference) == 20
     assert served - inference - channelz == SERVED | {"/grpc.health.v1.Health/List"} & served
     assert served <= METHODS.keys()
+
+
+async def test_channelz_tells_an_administrator_of_this_connection(
+    server: Server, keys: KeyFile, channel: grpc.aio.Channel
+) -> None:
+    stub = channelz_pb2_grpc.ChannelzStub(channel)
+    asked = channelz_pb2.GetServersRequest(start_server_id=0)
+    found = await stub.GetServers(asked, metadata=keys.metadata("ops"), timeout=10)
+    listening = [
+        (
+            await stub.GetServerSockets(
+                channelz_pb2.GetServerSocketsRequest(server_id=each.ref.server_id),
+                metadata=keys.metadata("ops"),
+                timeout=10,
+            )
+        ).socket_ref
+        for each in found.server
+    ]
+    assert any(listening)
+    assert sum(each.data.calls_started for each in found.server) > 0
+    code, _ = await refusal(stub.GetServers(asked, metadata=keys.metadata("web"), timeout=10))
+    assert code is grpc.StatusCode.PERMISSION_DENIED
