@@ -183,8 +183,8 @@ class Translator:
         is_streamed: bool,
     ) -> _Plan:
         model.check_direction(request.source_language, request.target_language)
-        if not request.takes_partial:
-            model.engine.check_queue(request.priority, request.caller, deadline)
+        latest = float("inf") if request.takes_partial else deadline
+        model.engine.check_queue(request.priority, request.caller, len(request.texts), latest)
         self._charge(request)
         return await _off_the_loop_if_long(
             request, self._read, request, refusals, model, deadline, is_streamed

@@ -32,6 +32,11 @@ class Admission:
         self._groups: dict[str, OrderedDict[Group, None]] = {}
         self._counts: dict[str, int] = {}
 
+    def check(self, caller: str, priority: Priority, count: int) -> None:
+        """Raises QueueFullError where `admit` would for `count` sequences."""
+        newcomer = Group(caller, priority, (0,) * count)
+        self._victims(newcomer, self.num_pending + count - self.max_pending)
+
     def admit(self, group: Group) -> list[Group]:
         """Counts `group` in; returns the groups that had to give way, counted out.
 
@@ -60,14 +65,18 @@ class Admission:
     def _victims(self, group: Group, excess: int) -> list[Group]:
         """Groups whose leaving makes room for `excess` sequences more; none changes hands yet."""
         victims: list[Group] = []
+        if excess <= 0:
+            return victims
         greediest = max(self._counts, key=self._counts.__getitem__, default="")
         left = self._counts.get(greediest, 0)
         claim = self._counts.get(group.caller, 0) + len(group.sequence_ids)
+        if greediest == group.caller or claim >= left:
+            raise self._full()
         candidates = sorted(
             self._groups.get(greediest, ()), key=lambda g: (-g.priority, -g.sequence_ids[0])
         )
         while excess > 0:
-            if greediest == group.caller or not candidates or claim >= left:
+            if not candidates or claim >= left:
                 raise self._full()
             victims.append(candidates.pop(0))
             num_freed = len(victims[-1].sequence_ids)

@@ -110,11 +110,16 @@ class AsyncEngine:
         """Whether every worker lives and moves; see Worker."""
         return all(worker.is_healthy(stuck_after_s) for worker in self._workers)
 
-    def check_queue(self, priority: Priority, caller: str, deadline: float) -> None:
-        """Raises QueueFullError where a newcomer would, by what is pending, not get its rows before
-        `deadline`, of the engines' clock. The engines look again, and closer; but what is refused
-        before any work costs the others nothing.
+    def check_queue(self, priority: Priority, caller: str, count: int, deadline: float) -> None:
+        """Raises QueueFullError where there is no room for `count` sequences, or where they would,
+        by what is pending, not get their rows before `deadline`, of the engines' clock. All is
+        looked at again, and closer; but what is refused before any work costs the others little.
         """
+        try:
+            self._admission.check(caller, priority, count)
+        except QueueFullError as error:
+            error.retry_after_s = self._retry_after_s()
+            raise
         row_s = max(worker.row_s for worker in self._workers) / len(self._workers)
         waiting = self._num_rows_before(priority, caller)
         if waiting > 0 and row_s and time.monotonic() + CAUTION * waiting * row_s >= deadline:

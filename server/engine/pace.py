@@ -10,7 +10,7 @@ OPTIMISM = 0.5
 """Of its own steps a job is expected to need this part: how long a translation gets is a guess, and
 a wrong refusal costs an answer, a wrong admission a few steps.
 """
-CAUTION = 1.2
+CAUTION = 1.4
 """Of the steps of those before it this many times: over many sequences the guess is good, and under
 overload whoever is let in too late takes its rows from one who would have ended in time.
 """

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import Counter
 
@@ -151,3 +152,30 @@ def check_victims(group: Group, victims: list[Group], claims: Counter[str], boun
         freed += len(victim.sequence_ids)
     assert freed >= excess
     assert len({victim.caller for victim in victims} - {group.caller}) == bool(victims)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 4)), max_size=12),
+    st.sampled_from("abcd"),
+    st.integers(1, 6),
+)
+def test_a_check_says_what_admission_would_and_changes_nothing(
+    groups: list[tuple[str, int]], caller: str, size: int
+) -> None:
+    admission = Admission(10)
+    for name, count in groups:
+        with contextlib.suppress(QueueFullError):
+            admission.admit(make_group(name, count))
+    before = admission.num_pending
+    try:
+        admission.check(caller, STANDARD, size)
+        is_fine = True
+    except QueueFullError:
+        is_fine = False
+    assert admission.num_pending == before
+    try:
+        admission.admit(make_group(caller, size))
+    except QueueFullError:
+        assert not is_fine
+    else:
+        assert is_fine

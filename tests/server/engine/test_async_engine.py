@@ -345,18 +345,18 @@ async def test_a_queue_too_long_is_told_before_any_work() -> None:
                 worker._engine._pace.observe_step(1.0)
         row_s = engine._workers[0].row_s
         assert row_s == pytest.approx(16 / 2)  # seconds of a sequence, over the rows
-        engine.check_queue(STANDARD, "a", 0.0)  # nothing waits: the engine's to say
+        engine.check_queue(STANDARD, "a", 1, 0.0)  # nothing waits: the engine's to say
         calls = [await submit(engine, *[job(FOREVER, "a")] * 14)]
         wait_s = CAUTION * 10 * row_s / 2
         now = time.monotonic()
-        engine.check_queue(STANDARD, "a", now + wait_s + 5)
-        engine.check_queue(INTERACTIVE, "a", now + 5)
-        engine.check_queue(STANDARD, "b", now + 5)  # its turn comes soon
+        engine.check_queue(STANDARD, "a", 1, now + wait_s + 5)
+        engine.check_queue(INTERACTIVE, "a", 1, now + 5)
+        engine.check_queue(STANDARD, "b", 1, now + 5)  # its turn comes soon
         with pytest.raises(QueueFullError, match="too long for this deadline") as caught:
-            engine.check_queue(STANDARD, "a", now + wait_s - 5)
+            engine.check_queue(STANDARD, "a", 1, now + wait_s - 5)
         assert caught.value.retry_after_s is not None
         await cancel(calls[0])
-        engine.check_queue(STANDARD, "a", now + 5)
+        engine.check_queue(STANDARD, "a", 1, now + 5)
         runner2.open()
 
 
