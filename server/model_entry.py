@@ -46,8 +46,8 @@ class ModelEntry:
     """The load that callers wait for, and what refused it."""
     num_waiting: int = 0
     """Callers who wait for it to be loaded."""
-    refused: FoundPackage | None = None
-    """A version that was tried and refused: not tried again until its files change."""
+    refused: set[FoundPackage] = field(default_factory=set)
+    """Versions that were tried and refused: not tried again until their files change."""
     retry_at: float = 0.0
     retry_s: float = field(default=RETRY_FIRST_S)
 

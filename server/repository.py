@@ -109,24 +109,23 @@ class ModelRepository:
     async def _load_on_demand(self, entry: ModelEntry) -> None:
         if entry.state is ModelState.UNLOADED:
             raise NotFoundError(f"model {entry.name} has been unloaded")
-        if entry.refused != entry.found:
-            if entry.loading is None:
-                entry.loading = asyncio.create_task(self._load_once(entry))
-            entry.num_waiting += 1  # until this caller uses it, it makes room for nobody
-            try:
-                # Others wait for it too: no caller's to cancel.
-                error = await asyncio.shield(entry.loading)
-            finally:
-                entry.num_waiting -= 1
-            if isinstance(error, MemoryBudgetError):
-                raise error
+        if entry.loading is None:
+            entry.loading = asyncio.create_task(self._load_once(entry))
+        entry.num_waiting += 1  # until this caller uses it, it makes room for nobody
+        try:
+            # Others wait for it too: no caller's to cancel.
+            error = await asyncio.shield(entry.loading)
+        finally:
+            entry.num_waiting -= 1
+        if isinstance(error, MemoryBudgetError):
+            raise error
         if entry.serving is None:
             raise UnavailableError(f"model {entry.name} does not load: {entry.reason}")
 
     async def _load_once(self, entry: ModelEntry) -> AttendantError | None:
         try:
             async with self._lock:
-                return await self._load(entry, entry.found) if entry.serving is None else None
+                return await self._load_best(entry) if entry.serving is None else None
         finally:
             entry.loading = None
 
@@ -147,21 +146,23 @@ class ModelRepository:
         for name in sorted(self._entries) if names is None else names:
             entry = self._named(name)
             async with self._lock:
-                await self._load_any(entry)
+                if (refusal := await self._load_best(entry)) is not None:
+                    raise refusal
         self._is_started = True
 
-    async def _load_any(self, entry: ModelEntry) -> None:
-        """The newest version of `entry` that loads. Raises what refuses the newest, where none
-        does.
+    async def _load_best(self, entry: ModelEntry) -> AttendantError | None:
+        """The newest version of `entry` that loads, of those that were not refused before; returns
+        what refuses the first one, where none does.
         """
-        newest, refusal = entry.found, await self._load(entry, entry.found)
-        if refusal is None:
-            return
-        for package in await asyncio.to_thread(versions, self._folder, entry.name):
-            if package.folder != newest.folder and await self._load(entry, package) is None:
-                entry.reason, entry.refused = str(refusal), newest
-                return
-        raise refusal
+        first: AttendantError | None = None
+        older = await asyncio.to_thread(versions, self._folder, entry.name)
+        for package in [entry.found, *(p for p in older if p.folder != entry.found.folder)]:
+            if package not in entry.refused:
+                refusal = await self._load(entry, package)
+                if refusal is None or isinstance(refusal, MemoryBudgetError):
+                    return refusal
+                first = first or refusal
+        return first or PackageError(entry.reason)
 
     async def refresh(self) -> None:
         """Looks into the folder and loads newer versions of what serves."""
@@ -180,7 +181,7 @@ class ModelRepository:
                 entry.retry_at = now + entry.retry_s
                 entry.retry_s = min(2 * entry.retry_s, RETRY_MOST_S)
                 async with self._lock:
-                    is_refused = entry.refused == entry.found
+                    is_refused = entry.found in entry.refused
                     await self._load(entry, (is_refused and entry.served) or entry.found)
 
     async def load(self, name: str) -> None:
@@ -226,7 +227,7 @@ class ModelRepository:
         """Whether the folder has another version than the one that serves, not refused before."""
         assert entry.serving is not None
         is_other = entry.found.folder != entry.serving.package.folder
-        return is_other and entry.refused != entry.found
+        return is_other and entry.found not in entry.refused
 
     async def _load(self, entry: ModelEntry, package: FoundPackage) -> AttendantError | None:
         """Loads `package` beside what serves as `entry`, then switches; returns what refuses it,
@@ -239,11 +240,11 @@ class ModelRepository:
         except MemoryBudgetError as error:  # there may be room the next time
             return self._refuse(entry, package, error)
         except AttendantError as error:
-            entry.refused = package
+            entry.refused.add(package)
             return self._refuse(entry, package, error)
         except Exception:
             logger.exception("%s cannot be loaded", package.label)
-            entry.refused = package
+            entry.refused.add(package)
             unforeseen = PackageError(f"{package.label} cannot be loaded; the server's log has why")
             return self._refuse(entry, package, unforeseen)
         self._switch(entry, model, package)
@@ -253,7 +254,8 @@ class ModelRepository:
         self, entry: ModelEntry, package: FoundPackage, error: AttendantError
     ) -> AttendantError:
         entry.state = ModelState.READY if entry.serving else ModelState.FAILED
-        entry.reason = str(error)
+        if package == entry.found or not entry.reason:
+            entry.reason = str(error)
         logger.error("%s is refused: %s", package.label, error)
         return error
 
@@ -274,8 +276,9 @@ class ModelRepository:
         self._budget.learn(package.num_bytes, model.memory_bytes)
         old, entry.serving, entry.served = entry.serving, model, package
         entry.state = ModelState.READY
+        entry.refused.discard(package)
         if package == entry.found:
-            entry.reason, entry.refused = "", None
+            entry.reason = ""
         entry.last_used, entry.retry_s = time.monotonic(), RETRY_FIRST_S
         logger.info("loaded %s, %s", model.package.label, model.variant)
         if old is not None:

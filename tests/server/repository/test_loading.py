@@ -216,3 +216,18 @@ async def test_a_long_word_of_a_caller_is_repeated_in_part(tmp_path: Path, loade
         with pytest.raises(NotFoundError) as caught:
             await serving(repository, asked)
         assert len(str(caught.value)) < 200
+
+
+async def test_an_older_version_stands_in_on_demand_too_and_after_it_was_put_away(
+    tmp_path: Path, loader: Loader
+) -> None:
+    for label in ("a/1", "a/2", "b/1"):
+        write(tmp_path, label)
+    loader.refuses = lambda folder: folder.name == "2"
+    repository = ModelRepository(tmp_path, loader, budget_bytes=150 << 20)
+    await repository.start([])
+    assert await serving(repository, "a") == "a/1"
+    assert await serving(repository, "b") == "b/1"  # which takes its place
+    assert await serving(repository, "a") == "a/1"
+    assert loader.loaded == ["a/2", "a/1", "b/1", "a/1"]
+    assert repository.entry("a").reason.endswith("2: not to be trusted")
