@@ -28,9 +28,7 @@ no row is NaN. For fp32 and bf16; fp16 has no such number.
 """
 
 QKV_GAIN = 1 / math.sqrt(2)
-"""Of Xavier's initialisation, for the projections to queries, keys and values: as if the three were
-one matrix of (3 D, D). At full size they learn visibly slower at first.
-"""
+"""Of Xavier's rule for queries, keys and values, as for one matrix of (3 D, D): faster at first."""
 
 
 class PositionalEncoding(nn.Module):
@@ -285,7 +283,7 @@ class Transformer(nn.Module):
             for name, parameter in layer.named_parameters():
                 if parameter.dim() > 1:
                     is_qkv = name.endswith(("w_q.weight", "w_k.weight", "w_v.weight"))
-                    nn.init.xavier_uniform_(parameter, gain=QKV_GAIN if is_qkv else 1.0)
+                    nn.init.xavier_uniform_(parameter, QKV_GAIN if is_qkv else 1.0)
                 elif name.endswith("bias"):
                     nn.init.zeros_(parameter)
 
