@@ -13,7 +13,7 @@ from server.engine.async_engine import AsyncEngine
 from server.engine.engine import StepStats
 from server.engine.remote import EngineProcess
 from server.engine.wire import HostSpec
-from server.errors import NotFoundError, shown
+from server.errors import NotFoundError, PackageError, shown
 from server.metrics import EngineMetrics, Metrics
 from server.package import TOKENIZER_FILE, ModelPackage, open_package
 from server.statistics import ModelStatistics
@@ -111,6 +111,10 @@ def load_model(folder: Path, config: ServerConfig, metrics: Metrics) -> LoadedMo
     Raises PackageError, or ConfigError if the device cannot be used.
     """
     package = open_package(folder)
+    lies_as = f"{folder.parent.name}/{folder.name}"
+    if package.label != lies_as:
+        problem = f"its manifest says {package.label}, which is where a package must lie"
+        raise PackageError(f"{folder}: {problem}")
     tokenizer = Tokenizer(package.read_file(TOKENIZER_FILE), package.manifest.special_ids)
     process = EngineProcess(
         HostSpec(

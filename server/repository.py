@@ -255,7 +255,8 @@ class ModelRepository:
     ) -> AttendantError:
         entry.state = ModelState.READY if entry.serving else ModelState.FAILED
         if package == entry.found or not entry.reason:
-            entry.reason = str(error)
+            # Callers see it: where the server keeps its models is not theirs to know.
+            entry.reason = str(error).replace(f"{self._folder}/", "")
         logger.error("%s is refused: %s", package.label, error)
         return error
 
