@@ -16,7 +16,6 @@ from server.engine.admission import Admission, Group
 from server.engine.backlog import Backlog
 from server.engine.engine import StepResult
 from server.engine.hypothesis import Hypothesis
-from server.engine.pace import CAUTION
 from server.engine.remote import RemoteWorker
 from server.engine.sequence import Job, Priority, SequenceStatus
 from server.engine.sequence import Sequence as EngineSequence
@@ -32,6 +31,11 @@ AnyWorker = Worker | RemoteWorker
 """An engine in a thread of this process, or in a process of its own."""
 
 TOO_LONG = "the queue is too long for this deadline: others' texts would take the time"
+
+CAUTION = 1.4
+"""A newcomer is let in where the queue may take so many times as long as it seems to. The engine
+itself gives up only what cannot end any more: work that is begun and given up is lost to others.
+"""
 
 JOIN_TIMEOUT_S = 5.0
 """How long a step may take at shutdown: a stuck one must not keep the process."""
@@ -112,23 +116,33 @@ class AsyncEngine:
 
     def check_queue(self, priority: Priority, caller: str, count: int, deadline: float) -> None:
         """Raises QueueFullError where there is no room for `count` sequences, or where they would,
-        by what is pending, not get their rows before `deadline`, of the engines' clock. All is
-        looked at again, and closer; but what is refused before any work costs the others little.
+        by what is pending, not end before `deadline`, of the engines' clock. The engine looks
+        again; but what is refused before any work costs the others little.
         """
         try:
             self._admission.check(caller, priority, count)
         except QueueFullError as error:
             error.retry_after_s = self._retry_after_s()
             raise
-        row_s = max(worker.row_s for worker in self._workers) / len(self._workers)
         waiting = self._num_rows_before(priority, caller)
-        if waiting > 0 and row_s and time.monotonic() + CAUTION * waiting * row_s >= deadline:
+        if waiting > 0 and time.monotonic() + self._expected_s(waiting + count - 1) >= deadline:
             raise QueueFullError(TOO_LONG, self._retry_after_s())
+
+    def _expected_s(self, num_rows_before: int) -> float:
+        """Seconds until a sequence ends, of average length, before which so many rows wait; 0
+        where too little has been seen.
+        """
+        row_s = max(worker.row_s for worker in self._workers) / len(self._workers)
+        return CAUTION * num_rows_before * row_s + self._num_rows_running * row_s
 
     def _num_rows_before(self, priority: Priority, caller: str) -> int:
         """Rows that wait before a newcomer's; those that run are not in its way for long."""
-        running = sum(worker.num_rows for worker in self._workers)
-        return self._backlog.num_rows_before(priority, caller) - running
+        return self._backlog.num_rows_before(priority, caller) - self._num_rows_running
+
+    @property
+    def _num_rows_running(self) -> int:
+        """At most, in all workers together."""
+        return sum(worker.num_rows for worker in self._workers)
 
     async def generate(self, jobs: list[Job]) -> list[Completion]:
         """Decodes `jobs` of one caller; the caller's cancellation ends them at the next step.

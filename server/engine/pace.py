@@ -10,10 +10,6 @@ OPTIMISM = 0.5
 """Of its own steps a job is expected to need this part: how long a translation gets is a guess, and
 a wrong refusal costs an answer, a wrong admission a few steps.
 """
-CAUTION = 1.4
-"""Of the steps of those before it this many times: over many sequences the guess is good, and under
-overload whoever is let in too late takes its rows from one who would have ended in time.
-"""
 MIN_STEPS = 50
 """Steps to have seen before anything is refused."""
 
@@ -70,4 +66,4 @@ class Pace:
         left = job.deadline - now
         if self._num_steps < MIN_STEPS or job.takes_partial:
             return left <= 0
-        return left <= OPTIMISM * self.own_s(job) + CAUTION * self.queue_s(num_rows_before)
+        return left <= OPTIMISM * self.own_s(job) + self.queue_s(num_rows_before)

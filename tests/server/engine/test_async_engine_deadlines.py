@@ -9,9 +9,9 @@ from contextlib import aclosing
 
 import pytest
 
-from server.engine.async_engine import Completion
+from server.engine.async_engine import CAUTION, Completion
 from server.engine.hypothesis import FinishReason
-from server.engine.pace import CAUTION, MIN_STEPS
+from server.engine.pace import MIN_STEPS
 from server.errors import DeadlineError, QueueFullError
 from tests.server.engine.fake_runner import expected_tokens
 from tests.server.engine.gated import (
@@ -83,13 +83,15 @@ async def test_a_queue_too_long_is_told_before_any_work() -> None:
         assert row_s == pytest.approx(16 / 2)  # seconds of a sequence, over the rows
         engine.check_queue(STANDARD, "a", 1, 0.0)  # nothing waits: the engine's to say
         calls = [await submit(engine, *[job(FOREVER, "a")] * 14)]
-        wait_s = CAUTION * 10 * row_s / 2
+        wait_s = (CAUTION * 10 + 4) * row_s / 2  # behind ten, and as long as one of those takes
         now = time.monotonic()
         engine.check_queue(STANDARD, "a", 1, now + wait_s + 5)
         engine.check_queue(INTERACTIVE, "a", 1, now + 5)
         engine.check_queue(STANDARD, "b", 1, now + 5)  # its turn comes soon
         with pytest.raises(QueueFullError, match="too long for this deadline") as caught:
             engine.check_queue(STANDARD, "a", 1, now + wait_s - 5)
+        with pytest.raises(QueueFullError):  # the last of them waits for the others
+            engine.check_queue(STANDARD, "a", 3, now + wait_s + 5)
         assert caught.value.retry_after_s is not None
         await cancel(calls[0])
         engine.check_queue(STANDARD, "a", 1, now + 5)

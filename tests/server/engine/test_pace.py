@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from server.engine.options import DecodingOptions
-from server.engine.pace import CAUTION, MIN_STEPS, OPTIMISM, Pace
+from server.engine.pace import MIN_STEPS, OPTIMISM, Pace
 from server.engine.sequence import Job
 
 NUM_ROWS = 4
@@ -36,9 +36,9 @@ def test_a_job_waits_for_the_rows_before_it() -> None:
     assert paced().queue_s(10 * NUM_ROWS) == pytest.approx(10 * 20.0)
 
 
-def test_hopeless_is_hopeful_of_the_job_and_cautious_of_those_before_it() -> None:
+def test_hopeless_is_what_cannot_end_even_if_it_is_short() -> None:
     pace, now = paced(), 1000.0
-    least = OPTIMISM * pace.own_s(make_job(30)) + CAUTION * pace.queue_s(8)
+    least = OPTIMISM * pace.own_s(make_job(30)) + pace.queue_s(8)
     assert pace.is_hopeless(make_job(30, now + 0.999 * least), 8, now)
     assert not pace.is_hopeless(make_job(30, now + 1.001 * least), 8, now)
     assert pace.is_hopeless(make_job(30, now + 1.001 * least), 9, now)
