@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -12,7 +13,8 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from server.config import ServerConfig
-from server.errors import NotFoundError, UnavailableError, UnsupportedError
+from server.errors import NotFoundError, UnavailableError, UnsupportedError, shown
+from server.rpc.caller import caller_name
 from server.rpc.inference_stubs import inference_pb2 as pb
 from server.rpc.inference_v2.catalogue import Catalogue
 from server.rpc.inference_v2.description import (
@@ -27,6 +29,8 @@ from server.rpc.interceptors import Accounting
 from server.rpc.parsing import checked, parser
 from server.rpc.translation import caller_of
 from server.translator import TranslationResult, Translator
+
+logger = logging.getLogger(__name__)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 SERVICE_NAME = SERVICE.full_name
@@ -121,6 +125,7 @@ class InferenceService:
         self, request: pb.RepositoryModelLoadRequest, _context: Context
     ) -> pb.RepositoryModelLoadResponse:
         """RepositoryModelLoad."""
+        _note("load", request.model_name)
         await self._catalogue.load(request)
         return pb.RepositoryModelLoadResponse()
 
@@ -128,6 +133,7 @@ class InferenceService:
         self, request: pb.RepositoryModelUnloadRequest, _context: Context
     ) -> pb.RepositoryModelUnloadResponse:
         """RepositoryModelUnload."""
+        _note("unload", request.model_name)
         await self._catalogue.unload(request)
         return pb.RepositoryModelUnloadResponse()
 
@@ -171,6 +177,11 @@ class InferenceService:
                         yield _marked(inference.end(part), is_final=True)
                     elif inference.takes_text:
                         yield _marked(inference.part(model.package.label, part), is_final=False)
+
+
+def _note(verb: str, model: str) -> None:
+    """Who changes what is served is always in the log."""
+    logger.info("asked to %s %s, by %s", verb, shown(model), caller_name.get() or "no key")
 
 
 def _read(message: pb.ModelInferRequest, context: Context, is_stream: bool) -> Inference:

@@ -48,7 +48,10 @@ async def test_the_index_lists_the_models(server: InferenceServer) -> None:
     )
 
 
-async def test_a_model_is_unloaded_and_loaded_again(fresh: InferenceServer) -> None:
+async def test_a_model_is_unloaded_and_loaded_again(
+    fresh: InferenceServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="server.rpc.inference_v2.service")
     unload = pb.RepositoryModelUnloadRequest(model_name="numbers")
     unload.parameters["unload_dependents"].bool_param = False
     await fresh.stub.RepositoryModelUnload(unload)
@@ -66,6 +69,8 @@ async def test_a_model_is_unloaded_and_loaded_again(fresh: InferenceServer) -> N
     await fresh.stub.RepositoryModelLoad(load)
     assert (await fresh.stub.ModelReady(pb.ModelReadyRequest(name="numbers"))).ready
     assert (await fresh.stub.ModelInfer(infer_request("six"))).outputs
+    assert "asked to unload 'numbers', by no key" in caplog.text
+    assert "asked to load 'numbers', by no key" in caplog.text
 
 
 async def test_a_model_that_is_not_there_is_not_loaded(server: InferenceServer) -> None:

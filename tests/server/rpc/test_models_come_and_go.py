@@ -30,16 +30,16 @@ def first(numbers_package: Path, tmp_path: Path) -> Path:
     return version(numbers_package, tmp_path, 1)
 
 
-def version(package: Path, models: Path, number: int) -> Path:
+def version(package: Path, models: Path, number: int, name: str = "numbers") -> Path:
     """A copy of `package` as another version, put into its place at once."""
     staged = models / "staged" / str(number)
     shutil.copytree(package, staged)
     manifest = json.loads((staged / "manifest.json").read_text(encoding="utf-8"))
     del manifest["seal"]
-    manifest["version"] = str(number)
+    manifest |= {"name": name, "version": str(number)}
     manifest["seal"] = _seal(manifest)
     (staged / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    place = models / "models" / "numbers" / str(number)
+    place = models / "models" / name / str(number)
     place.parent.mkdir(parents=True, exist_ok=True)
     staged.rename(place)
     return place
@@ -63,6 +63,8 @@ async def test_ten_swaps_under_load_fail_no_request(
                 answers[await served(server)] += 1
 
         callers = [asyncio.create_task(call()) for _ in range(NUM_CALLERS)]
+        await until(lambda: answers["numbers/1"] > 0)
+        num_files = num_open_files()
         for number in range(2, NUM_SWAPS + 2):
             version(numbers_package, tmp_path, number)
             await until(lambda n=number: answers[f"numbers/{n}"] > 0, timeout_s=60)
@@ -71,7 +73,13 @@ async def test_ten_swaps_under_load_fail_no_request(
         (model,) = server.app.models.all()
         assert model.package.label == f"numbers/{NUM_SWAPS + 1}"
         await until(lambda: len(engine_processes()) == 1)  # the ten old ones have ended
+        await until(lambda: num_open_files() <= num_files)
     assert len(answers) == NUM_SWAPS + 1
+
+
+def num_open_files() -> int:
+    """Of this process, sockets and pipes too."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def engine_processes() -> list[int]:
@@ -143,6 +151,39 @@ async def test_a_model_is_loaded_when_it_is_first_asked_for(first: Path) -> None
         assert engine_processes() == []
         assert await served(server) == "numbers/1"
         assert len(engine_processes()) == 1
+
+
+async def test_two_models_take_turns_in_memory_that_holds_one(
+    first: Path, numbers_package: Path, tmp_path: Path
+) -> None:
+    version(numbers_package, tmp_path, 1, name="figures")
+    async with serving(config_for(first, num_slots=8, load="numbers")) as server:
+        (model,) = server.app.models.all()
+        half_more = model.memory_bytes * 3 // 2 >> 20
+    config = config_for(first, num_slots=8, load="none", model_memory_mb=half_more)
+    async with serving(config) as server:
+        message = request("one", "two")
+        expected = None
+        for name in ("numbers", "figures", "numbers"):
+            message.model = name
+            answer = await server.stub.Translate(message)
+            assert answer.model == f"{name}/1"
+            assert [model.name for model in server.app.models.all()] == [name]
+            await until(lambda: len(engine_processes()) == 1)
+            expected = expected or answer.translations
+            assert answer.translations == expected
+
+
+async def test_a_package_in_the_place_of_another_is_refused(
+    first: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(config_for(first, num_slots=8, model_poll_s=0.1)) as server:
+        staged = first.parent.parent / "staged"
+        shutil.copytree(first, staged)
+        staged.rename(first.parent / "2")  # its manifest says numbers/1 still
+        await until(lambda: "numbers/2 is refused" in caplog.text, timeout_s=60)
+        assert "its manifest says numbers/1" in caplog.text
+        assert await served(server) == "numbers/1"
 
 
 async def test_a_version_may_be_asked_for_by_name(first: Path) -> None:

@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 
 from tests.server.rpc.calls import Server, refusal, request, stream_request
 from tests.server.rpc.conftest import config_for, serving
+from tests.server.rpc.inference_calls import infer_request, serving_inference
 
 pytestmark = pytest.mark.asyncio
 
@@ -112,6 +113,23 @@ async def test_a_stream_has_the_same_parts(numbers_package: Path) -> None:
     assert span.name == "attendant.v1.TranslationService/TranslateStream"
     assert span.trace_id.hex() == TRACE_ID
     assert [part.name for part in collector.parts(span)] == STAGES
+
+
+async def test_inference_calls_have_the_same_parts_each_request_of_a_stream_too(
+    numbers_package: Path,
+) -> None:
+    async with collecting() as (collector, endpoint):
+        config = config_for(numbers_package, num_slots=8, trace_endpoint=endpoint)
+        async with serving_inference(config) as server:
+            message = infer_request("six", "nine")
+            await server.stub.ModelInfer(message, metadata=SAMPLED)
+            call = server.stub.ModelStreamInfer(iter([message, message]), metadata=SAMPLED)
+            assert len([answer async for answer in call]) == 2
+    names = [span.name.partition("/")[2] for span in collector.calls()]
+    assert names == ["ModelInfer", "ModelStreamInfer", "ModelStreamInfer"]
+    for span in collector.calls():
+        assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE_ID, PARENT_ID)
+        assert [part.name for part in collector.parts(span)] == STAGES
 
 
 async def test_a_call_that_fails_says_so(numbers_package: Path) -> None:
