@@ -24,7 +24,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attendant import AsyncClient, DeadlineError, OverloadedError, Translation, UnavailableError
+from attendant import (
+    NO_RETRIES,
+    AsyncClient,
+    DeadlineError,
+    OverloadedError,
+    Translation,
+    UnavailableError,
+)
 
 from demos.server_process import running_server
 from training.corpus import read_lines
@@ -111,7 +118,7 @@ async def capacity(target: str, texts: Iterator[list[str]]) -> float:
 async def offer(target: str, texts: Iterator[list[str]], rate: float, seconds: float) -> Run:
     """Sends `rate` texts a second, whatever becomes of them."""
     run = Run(rate, seconds)
-    async with AsyncClient(target, timeout_s=DEADLINE_S) as client:
+    async with AsyncClient(target, timeout_s=DEADLINE_S, retries=NO_RETRIES) as client:
 
         async def call(chosen: list[str]) -> None:
             started = time.perf_counter()

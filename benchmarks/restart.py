@@ -18,7 +18,7 @@ import statistics
 import time
 from pathlib import Path
 
-from attendant import AsyncClient, AttendantError
+from attendant import NO_RETRIES, AsyncClient, AttendantError
 
 from demos.server_process import ServerProcess, start_server
 
@@ -37,7 +37,7 @@ class Answers:
 
     async def collect(self, target: str) -> None:
         """One caller, for ever: whatever fails is tried again at once."""
-        async with AsyncClient(target, timeout_s=1.0) as client:
+        async with AsyncClient(target, timeout_s=1.0, retries=NO_RETRIES) as client:
             while True:
                 with contextlib.suppress(AttendantError):
                     await client.translate(SENTENCE, source_language="en", target_language="de")

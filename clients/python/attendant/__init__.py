@@ -18,7 +18,9 @@ from attendant.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from attendant.model import Evidence, Model, ModelState, Pieces
 from attendant.options import EarlyStopping, Options, Priority, Sampling
+from attendant.retries import NO_RETRIES, Retries
 from attendant.security import TLS
 from attendant.translation import (
     Alignment,
@@ -34,6 +36,7 @@ from attendant.translation import (
 __version__ = version("attendant")
 
 __all__ = [
+    "NO_RETRIES",
     "TLS",
     "Alignment",
     "AsyncClient",
@@ -42,16 +45,21 @@ __all__ = [
     "Client",
     "DeadlineError",
     "EarlyStopping",
+    "Evidence",
     "FinishReason",
     "Hypothesis",
     "InternalError",
     "InvalidRequestError",
     "KeepAlive",
+    "Model",
+    "ModelState",
     "NotFoundError",
     "Options",
     "OverloadedError",
     "PermissionDeniedError",
+    "Pieces",
     "Priority",
+    "Retries",
     "Sampling",
     "TextsRefusedError",
     "Token",

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
-from typing import Self, overload
+from typing import Self, TypeVar, overload
 
 import grpc
 from attendant_protos.v1 import translation_pb2 as pb
@@ -19,9 +19,22 @@ from attendant.messages import (
     parse_part,
     parse_response,
 )
+from attendant.model import Model, Pieces
+from attendant.model_messages import (
+    build_detokenize,
+    build_get_model,
+    build_tokenize,
+    parse_model,
+    parse_pieces,
+    parse_texts,
+)
 from attendant.options import Options
+from attendant.retries import Attempts, Retries
 from attendant.security import TLS, key_metadata
 from attendant.translation import Translation, TranslationPart
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 
 
 class AsyncClient:
@@ -40,16 +53,20 @@ class AsyncClient:
         tls: TLS | None = None,
         api_key: str | None = None,
         allow_plaintext_key: bool = False,
+        retries: Retries = Retries(),  # noqa: B008 - frozen
     ) -> None:
         """Connects lazily: the first call does. To be made where an event loop is running.
 
         Args:
-            target: The server, "host:port" or any other name that gRPC resolves.
+            target: The server, "host:port" or any other name that gRPC resolves; of several
+                addresses, as of a name in DNS or "ipv4:10.0.0.1:50051,10.0.0.2:50051", calls
+                take turns between those that can be reached.
             timeout_s: Deadline in seconds of a call that names none; None for no deadline.
             keep_alive: Pings that find a dead connection; None for none.
             tls: How to encrypt the connection; None leaves it in plain text.
             api_key: Who is calling, where the server asks.
             allow_plaintext_key: Whether the key may be sent to another machine without TLS.
+            retries: Which calls are made again; `NO_RETRIES` for none.
 
         Raises:
             ValueError: The key could be read on its way.
@@ -57,6 +74,7 @@ class AsyncClient:
         """
         self._target = target
         self._timeout_s = timeout_s
+        self._retries = retries
         self._metadata = key_metadata(api_key, target, tls, allow_plaintext_key)
         options = channel_options(keep_alive, tls, bool(self._metadata))
         if tls is None:
@@ -70,6 +88,18 @@ class AsyncClient:
         self._translate_stream: grpc.aio.UnaryStreamMultiCallable[
             pb.TranslateStreamRequest, pb.TranslateStreamResponse
         ] = stub.TranslateStream
+        self._list_models: grpc.aio.UnaryUnaryMultiCallable[
+            pb.ListModelsRequest, pb.ListModelsResponse
+        ] = stub.ListModels
+        self._get_model: grpc.aio.UnaryUnaryMultiCallable[
+            pb.GetModelRequest, pb.GetModelResponse
+        ] = stub.GetModel
+        self._tokenize: grpc.aio.UnaryUnaryMultiCallable[
+            pb.TokenizeRequest, pb.TokenizeResponse
+        ] = stub.Tokenize
+        self._detokenize: grpc.aio.UnaryUnaryMultiCallable[
+            pb.DetokenizeRequest, pb.DetokenizeResponse
+        ] = stub.Detokenize
         self._check: grpc.aio.UnaryUnaryMultiCallable[health.CheckRequest, health.CheckResponse] = (
             health.HealthStub(self._channel).Check
         )
@@ -130,7 +160,9 @@ class AsyncClient:
         request = build_request(texts, source_language, target_language, model, options)
         if not texts:
             return []
-        translations = parse_response(await self._call(request, timeout_s), len(texts))
+        translations = parse_response(
+            await self._call(self._translate, request, timeout_s), len(texts)
+        )
         return translations[0] if isinstance(text, str) else translations
 
     def translate_stream(
@@ -161,6 +193,71 @@ class AsyncClient:
         """
         request = build_stream_request(text, source_language, target_language, model, options)
         return self._parts(request, timeout_s)
+
+    async def models(self, timeout_s: float | None = None) -> list[Model]:
+        """Returns every model of the server, by name, whether it serves or not.
+
+        Args:
+            timeout_s: Deadline of this call in seconds; None for the client's.
+
+        Raises:
+            AttendantError: Or the one of its kinds that fits; see `attendant.errors`.
+        """
+        response = await self._call(self._list_models, pb.ListModelsRequest(), timeout_s)
+        return [parse_model(model) for model in response.models]
+
+    async def model(self, name: str = "", timeout_s: float | None = None) -> Model:
+        """Returns one model; its name may be left out where the server has only one.
+
+        Raises:
+            NotFoundError: There is none of that name; the message has those that exist.
+            AttendantError: Or the one of its kinds that fits; see `attendant.errors`.
+        """
+        response = await self._call(self._get_model, build_get_model(name), timeout_s)
+        return parse_model(response.model)
+
+    async def tokenize(
+        self,
+        texts: Sequence[str],
+        *,
+        model: str = "",
+        target_language: str = "",
+        timeout_s: float | None = None,
+    ) -> list[Pieces]:
+        """Cuts texts into the pieces that a model sees.
+
+        Args:
+            texts: Texts in any language of the model.
+            model: Name of the model; may be left out where the server has only one.
+            target_language: Language that the texts would be translated into: then what the model
+                reads beside them, its tag and the end of sentence, is there too.
+            timeout_s: Deadline of this call in seconds; None for the client's.
+
+        Raises:
+            AttendantError: Or the one of its kinds that fits; see `attendant.errors`.
+        """
+        request = build_tokenize(texts, model, target_language)
+        return parse_pieces(await self._call(self._tokenize, request, timeout_s), len(texts))
+
+    async def detokenize(
+        self,
+        texts: Sequence[Sequence[str]],
+        *,
+        model: str = "",
+        timeout_s: float | None = None,
+    ) -> list[str]:
+        """Puts pieces together again, of one text or several.
+
+        Args:
+            texts: The pieces of each text, as `tokenize` returns them.
+            model: Name of the model; may be left out where the server has only one.
+            timeout_s: Deadline of this call in seconds; None for the client's.
+
+        Raises:
+            AttendantError: Or the one of its kinds that fits; see `attendant.errors`.
+        """
+        request = build_detokenize(texts, model)
+        return parse_texts(await self._call(self._detokenize, request, timeout_s), len(texts))
 
     async def is_serving(self, timeout_s: float = health.CHECK_TIMEOUT_S) -> bool:
         """Whether the server can be reached and says that it takes requests.
@@ -203,26 +300,44 @@ class AsyncClient:
         await self.close()
 
     async def _call(
-        self, request: pb.TranslateRequest, timeout_s: float | None
-    ) -> pb.TranslateResponse:
-        timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        try:
-            return await self._translate(request, timeout=timeout_s, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise error_from_rpc(error) from error
+        self,
+        method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]",
+        request: Request,
+        timeout_s: float | None,
+    ) -> Response:
+        attempts = self._begin(timeout_s)
+        while True:
+            try:
+                return await method(request, timeout=attempts.left_s(), metadata=self._metadata)
+            except grpc.RpcError as failure:
+                error = error_from_rpc(failure)
+                if (pause_s := attempts.pause_s(error)) is None:
+                    raise error from failure
+            await asyncio.sleep(pause_s)
+
+    def _begin(self, timeout_s: float | None) -> Attempts:
+        return self._retries.begin(self._timeout_s if timeout_s is None else timeout_s)
 
     async def _parts(
         self, request: pb.TranslateStreamRequest, timeout_s: float | None
     ) -> AsyncGenerator[TranslationPart, None]:
-        timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        call = self._translate_stream(request, timeout=timeout_s, metadata=self._metadata)
-        try:
+        attempts = self._begin(timeout_s)
+        while True:
+            call = self._translate_stream(
+                request, timeout=attempts.left_s(), metadata=self._metadata
+            )
             part = None
-            async for response in call:
-                part = parse_part(response)
-                yield part
-            check_end(part)
-        except grpc.RpcError as error:
-            raise error_from_rpc(error) from error
-        finally:
-            call.cancel()
+            try:
+                async for response in call:
+                    part = parse_part(response)
+                    yield part
+                check_end(part)
+                return
+            except grpc.RpcError as failure:
+                error = error_from_rpc(failure)
+                pause_s = attempts.pause_s(error) if part is None else None
+                if pause_s is None:
+                    raise error from failure
+            finally:
+                call.cancel()
+            await asyncio.sleep(pause_s)

@@ -1,9 +1,11 @@
 """How a client's connection behaves. Knows nothing of translation."""
 
+import json
 from dataclasses import dataclass
 
 from attendant.security import TLS
 
+_BALANCED = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 _FIRST_RECONNECT_MS = 100
 _LONGEST_RECONNECT_MS = 2_000
 
@@ -36,10 +38,12 @@ def channel_options(
 ) -> list[tuple[str, int | str]]:
     """Returns gRPC's channel arguments for a client.
 
+    Calls take turns between all addresses that the target has, those that can be reached.
     gRPC's own pause before it connects again grows to two minutes: a server that is back would be
     called unavailable for that long, so the pause is kept short.
     """
     options: list[tuple[str, int | str]] = [
+        ("grpc.service_config", _BALANCED),
         ("grpc.initial_reconnect_backoff_ms", _FIRST_RECONNECT_MS),
         ("grpc.max_reconnect_backoff_ms", _LONGEST_RECONNECT_MS),
     ]

@@ -76,11 +76,11 @@ def build_request(
     """
     options = options or Options()
     request = pb.TranslateRequest()
-    request.texts.extend(_encodable(text, f"texts[{i}]") for i, text in enumerate(texts))
+    request.texts.extend(encodable(text, f"texts[{i}]") for i, text in enumerate(texts))
     if prefix := options.target_prefix:
         prefixes = [prefix] * len(texts) if isinstance(prefix, str) else prefix
         request.target_prefixes.extend(
-            _encodable(text, f"target_prefixes[{i}]") for i, text in enumerate(prefixes)
+            encodable(text, f"target_prefixes[{i}]") for i, text in enumerate(prefixes)
         )
     request.split_sentences = options.split_sentences
     _set_options(request, options)
@@ -97,8 +97,8 @@ def build_stream_request(
     if options.split_sentences:
         raise InvalidRequestError("split_sentences: a text that is split cannot be streamed")
     request = pb.TranslateStreamRequest(
-        text=_encodable(text, "text"),
-        target_prefix=_encodable(options.target_prefix, "target_prefix"),
+        text=encodable(text, "text"),
+        target_prefix=encodable(options.target_prefix, "target_prefix"),
     )
     _set_options(request, options)
     return _addressed(request, source_language, target_language, model)
@@ -107,9 +107,9 @@ def build_stream_request(
 def _addressed(
     request: _Request, source_language: str, target_language: str, model: str
 ) -> _Request:
-    request.model = _encodable(model, "model")
-    request.source_language = _encodable(source_language, "source_language")
-    request.target_language = _encodable(target_language, "target_language")
+    request.model = encodable(model, "model")
+    request.source_language = encodable(source_language, "source_language")
+    request.target_language = encodable(target_language, "target_language")
     return request
 
 
@@ -119,7 +119,7 @@ def _set_options(
     """Sets what `options` say; what they leave to the server is not sent."""
     decoding = pb.DecodingOptions(
         suppressed_tokens=[
-            _encodable(piece, f"options.suppressed_tokens[{i}]")
+            encodable(piece, f"options.suppressed_tokens[{i}]")
             for i, piece in enumerate(options.suppressed_tokens)
         ]
     )
@@ -138,6 +138,15 @@ def _set_options(
     if options.scores or options.alignment:
         output = pb.OutputOptions(scores=options.scores, alignment=options.alignment)
         request.output.CopyFrom(output)
+
+
+def parse_options(message: pb.DecodingOptions) -> Options:
+    """Reads what a model does where nothing is asked for."""
+    stopping = {number: name for name, number in _EARLY_STOPPING.items()}
+    return Options(
+        **{name: getattr(message, name) for name in _NUMBERS if message.HasField(name)},
+        early_stopping=stopping.get(message.early_stopping),
+    )
 
 
 def _set_numbers(
@@ -232,7 +241,7 @@ def _finish_reason(number: pb.FinishReason) -> FinishReason:
     return _FINISH_REASONS.get(number, FinishReason.UNKNOWN)
 
 
-def _encodable(text: str, field: str) -> str:
+def encodable(text: str, field: str) -> str:
     """Returns the text; raises an error naming the field if it holds half of a surrogate pair."""
     try:
         text.encode()

@@ -16,6 +16,7 @@ from attendant import (
     Client,
     FinishReason,
     InvalidRequestError,
+    ModelState,
     NotFoundError,
     Options,
     Priority,
@@ -70,6 +71,39 @@ def test_a_page_comes_back_with_its_sentences(server: ServerProcess) -> None:
     assert page.text == f"{six}\n\n- {seven}\n"
     assert [text[slice(*sentence.source)] for sentence in page.sentences] == ["six", "seven"]
     assert [sentence.translation for sentence in page.sentences] == [six, seven]
+
+
+def test_models_are_described(server: ServerProcess) -> None:
+    with Client(server.target) as client:
+        (model,) = client.models()
+        assert model == client.model() == client.model("numbers")
+        with pytest.raises(NotFoundError, match="there is no model 'x'; there are: numbers"):
+            client.model("x")
+    assert (model.name, model.version, model.state) == ("numbers", "1", ModelState.READY)
+    assert (model.variant, model.reason) == ("cpu-int8", "")
+    assert set(model.directions) == {"en-de"}
+    assert (model.defaults.beam_size, model.defaults.num_hypotheses) == (1, 1)
+    assert {evidence.implementation for evidence in model.evidence} >= {"pytorch", "cpu-int8"}
+    assert all(evidence.num_sentences > 0 for evidence in model.evidence)
+
+
+async def ask_for_pieces(target: str, texts: list[str]) -> tuple[Any, Any, Any]:
+    async with AsyncClient(target) as client:
+        pieces = await client.tokenize(texts)
+        whole = await client.tokenize(texts, target_language="de")
+        return pieces, whole, await client.detokenize([text.pieces for text in pieces])
+
+
+def test_texts_are_cut_into_pieces_and_put_together(server: ServerProcess) -> None:
+    texts = ["six", "nine hundred and one", ""]
+    with Client(server.target) as client:
+        pieces = client.tokenize(texts)
+        whole = client.tokenize(texts, target_language="de")
+        together = client.detokenize([text.pieces for text in pieces])
+    assert together == texts
+    assert all(len(text.pieces) == len(text.ids) for text in pieces)
+    assert whole[0].pieces[1:-1] == pieces[0].pieces  # the language's tag and the end beside them
+    assert asyncio.run(ask_for_pieces(server.target, texts)) == (pieces, whole, together)
 
 
 def test_a_refusal_names_the_field(server: ServerProcess) -> None:

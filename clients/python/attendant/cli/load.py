@@ -17,6 +17,7 @@ from attendant.load.recorder import Recorder, Summary
 from attendant.load.report import as_json, as_text
 from attendant.load.runner import run_open_loop
 from attendant.load.sentences import SENTENCES
+from attendant.retries import NO_RETRIES
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -68,7 +69,12 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 async def _measure(arguments: argparse.Namespace, texts: Sequence[str]) -> Summary:
     remaining_texts = itertools.cycle(texts)
     connection = read_connection(arguments)
-    async with AsyncClient(arguments.target, timeout_s=arguments.timeout_s, **connection) as client:
+    async with AsyncClient(
+        arguments.target,
+        timeout_s=arguments.timeout_s,
+        retries=NO_RETRIES,  # asked again in silence, failures would not be seen
+        **connection,
+    ) as client:
 
         async def send() -> None:
             await client.translate(
