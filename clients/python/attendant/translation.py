@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from attendant.picture import as_html
+
 
 class FinishReason(StrEnum):
     """Why a translation ends where it does."""
@@ -128,6 +130,11 @@ class Translation:
 
     def __str__(self) -> str:
         return self.text
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the text and, where it was asked for, its alignment."""
+        best = self.hypotheses[0].alignment if self.hypotheses else None
+        return as_html(self.text, self.refusal, best)
 
 
 @dataclass(frozen=True, slots=True)

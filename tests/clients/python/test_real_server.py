@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,6 +105,35 @@ def test_texts_are_cut_into_pieces_and_put_together(server: ServerProcess) -> No
     assert all(len(text.pieces) == len(text.ids) for text in pieces)
     assert whole[0].pieces[1:-1] == pieces[0].pieces  # the language's tag and the end beside them
     assert asyncio.run(ask_for_pieces(server.target, texts)) == (pieces, whole, together)
+
+
+def test_the_command_lists_models(server: ServerProcess) -> None:
+    result = attendant("models", "--target", server.target)
+    head, line = result.stdout.splitlines()
+    assert head.split() == ["MODEL", "STATE", "VARIANT", "BLEU", "DIRECTIONS"]
+    assert re.fullmatch(r"numbers/1 +ready +cpu-int8 +[\d.]+ +en-de", line)
+    (model,) = json.loads(
+        attendant("models", "numbers", "--json", "--target", server.target).stdout
+    )
+    assert (model["name"], model["state"], model["directions"]) == ("numbers", "ready", ["en-de"])
+    result = attendant("models", "absent", "--target", server.target)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "NOT_FOUND: model: there is no model 'absent'; there are: numbers" in result.stderr
+
+
+def test_the_command_shows_pieces(server: ServerProcess) -> None:
+    texts = ["six", "nine hundred"]
+    with Client(server.target) as client:
+        pieces = client.tokenize(texts)
+        whole = client.tokenize(texts, target_language="de")
+    at = ("--target", server.target)
+    result = attendant("tokenize", *at, text="\n".join(texts))
+    assert result.stdout.splitlines() == [" ".join(text.pieces) for text in pieces]
+    result = attendant("tokenize", *at, "--ids", "--to", "de", *texts)
+    assert result.stdout.splitlines() == [" ".join(map(str, text.ids)) for text in whole]
+    result = attendant("tokenize", *at, "--to", "xx", *texts)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "target_language" in result.stderr
 
 
 def test_a_refusal_names_the_field(server: ServerProcess) -> None:

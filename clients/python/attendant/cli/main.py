@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import attendant
-from attendant.cli import health, load, translate
+from attendant.cli import health, load, models, tokenize, translate
 from attendant.cli.outcome import CommandError, ExitCode
 
 _EPILOG = """exit codes:
@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     version = f"attendant {attendant.__version__}"
     parser.add_argument("--version", action="version", version=version)
     subcommands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for subcommand in (translate, load, health):
+    for subcommand in (translate, load, models, tokenize, health):
         subcommand.add_parser(subcommands)
     return parser
 
