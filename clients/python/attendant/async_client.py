@@ -194,7 +194,7 @@ class AsyncClient:
         request = build_stream_request(text, source_language, target_language, model, options)
         return self._parts(request, timeout_s)
 
-    async def models(self, timeout_s: float | None = None) -> list[Model]:
+    async def list_models(self, timeout_s: float | None = None) -> list[Model]:
         """Returns every model of the server, by name, whether it serves or not.
 
         Args:
@@ -206,7 +206,7 @@ class AsyncClient:
         response = await self._call(self._list_models, pb.ListModelsRequest(), timeout_s)
         return [parse_model(model) for model in response.models]
 
-    async def model(self, name: str = "", timeout_s: float | None = None) -> Model:
+    async def get_model(self, name: str = "", timeout_s: float | None = None) -> Model:
         """Returns one model; its name may be left out where the server has only one.
 
         Raises:

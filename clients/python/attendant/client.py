@@ -193,7 +193,7 @@ class Client:
         request = build_stream_request(text, source_language, target_language, model, options)
         return self._parts(request, timeout_s)
 
-    def models(self, timeout_s: float | None = None) -> list[Model]:
+    def list_models(self, timeout_s: float | None = None) -> list[Model]:
         """Returns every model of the server, by name, whether it serves or not.
 
         Args:
@@ -205,7 +205,7 @@ class Client:
         response = self._call(self._list_models, pb.ListModelsRequest(), timeout_s)
         return [parse_model(model) for model in response.models]
 
-    def model(self, name: str = "", timeout_s: float | None = None) -> Model:
+    def get_model(self, name: str = "", timeout_s: float | None = None) -> Model:
         """Returns one model; its name may be left out where the server has only one.
 
         Raises:

@@ -76,10 +76,10 @@ def test_a_page_comes_back_with_its_sentences(server: ServerProcess) -> None:
 
 def test_models_are_described(server: ServerProcess) -> None:
     with Client(server.target) as client:
-        (model,) = client.models()
-        assert model == client.model() == client.model("numbers")
+        (model,) = client.list_models()
+        assert model == client.get_model() == client.get_model("numbers")
         with pytest.raises(NotFoundError, match="there is no model 'x'; there are: numbers"):
-            client.model("x")
+            client.get_model("x")
     assert (model.name, model.version, model.state) == ("numbers", "1", ModelState.READY)
     assert (model.variant, model.reason) == ("cpu-int8", "")
     assert set(model.directions) == {"en-de"}
