@@ -40,7 +40,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     connection = read_connection(arguments)
     with Client(arguments.target, timeout_s=arguments.timeout_s, **connection) as client:
         try:
-            models = [client.get_model(arguments.model)] if arguments.model else client.list_models()
+            name = arguments.model
+            models = client.list_models() if name is None else [client.get_model(name)]
         except AttendantError as error:
             raise error_of_call(arguments.target, error) from error
     print(_as_json(models) if arguments.json else _as_table(models), flush=True)
