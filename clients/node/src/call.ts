@@ -24,15 +24,16 @@ export async function unary<Answer>(
   let release = (): void => {};
   try {
     return await new Promise<Answer>((resolve, reject) => {
-      const call = start((error, answer) => {
-        if (error) reject(errorFromRpc(error));
-        else resolve(answer as Answer);
-      });
+      const call = start((error, answer) => (error ? reject(error) : resolve(answer as Answer)));
       release = onAbort(signals, (reason) => {
-        reject(reason);
         call.cancel();
+        reject(reason);
       });
     });
+  } catch (error) {
+    throwIfAborted(signals);
+    // Made here rather than where gRPC calls back, for its stack to lead to the caller.
+    throw errorFromRpc(error as ServiceError);
   } finally {
     release();
   }

@@ -1,4 +1,6 @@
-/** AbortSignals that any of which ends what is being done. */
+/** AbortSignals, any of which ends what is being done. */
+
+import { setMaxListeners } from "node:events";
 
 /** What ends a call: the caller's signal, and the client's own when it is closed. */
 export type Signals = readonly AbortSignal[];
@@ -13,6 +15,8 @@ export function throwIfAborted(signals: Signals): void {
  * waiting; without it the signals would keep all that was ever done under them.
  */
 export function onAbort(signals: Signals, stop: (reason: unknown) => void): () => void {
+  // Any number of calls may share a signal; Node would warn of a leak at the eleventh.
+  setMaxListeners(0, ...signals);
   const listeners = signals.map((signal) => [signal, () => stop(signal.reason)] as const);
   for (const [signal, listener] of listeners) signal.addEventListener("abort", listener);
   return () => {

@@ -1,6 +1,7 @@
 /** Texts to translations, by a real server. */
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { after, before, test } from "node:test";
 
 import {
@@ -221,10 +222,17 @@ test("a stream can be left early, and refused", async () => {
   assert.ok((await client.translate("A dog.", EN_DE)).text);
 });
 
-test("many calls at a time share one client", async () => {
+test("many calls at a time share one client and one signal, and leave nothing behind", async () => {
+  const warnings: Error[] = [];
+  const warn = (warning: Error) => warnings.push(warning);
+  process.on("warning", warn);
+  const { signal } = new AbortController();
   const texts = Array.from({ length: 100 }, (_, i) => `${i} dogs are playing.`);
-  const found = await Promise.all(texts.map((text) => client.translate(text, EN_DE)));
+  const found = await Promise.all(texts.map((text) => client.translate(text, { ...EN_DE, signal })));
   assert.deepEqual(found, await client.translate(texts, EN_DE));
+  process.off("warning", warn);
+  assert.deepEqual(warnings, []);
+  assert.deepEqual(getEventListeners(signal, "abort"), []);
 });
 
 test("the types know what is missing or misspelt, and so does the client", async () => {

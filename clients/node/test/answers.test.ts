@@ -1,0 +1,118 @@
+/** What a server of another version, or one that is wrong, may answer; and what a client ends. */
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test, type TestContext } from "node:test";
+
+import { Client, CancelledError, DeadlineError, InternalError } from "attendant";
+
+import type { TranslationServiceHandlers } from "../dist/generated/attendant/v1/TranslationService.js";
+import { startFake, translationMessage } from "./fake_server.js";
+
+const EN_DE = { sourceLanguage: "en", targetLanguage: "de" } as const;
+
+async function clientOf(t: TestContext, handlers: Partial<TranslationServiceHandlers>) {
+  const server = await startFake(handlers);
+  const client = new Client(server.target, { retries: false });
+  t.after(() => {
+    client.close();
+    server.stop();
+  });
+  return client;
+}
+
+test("names that are newer than the client are unknown", async (t) => {
+  const reason = { ...translationMessage("Hallo"), finishReason: 99 as never };
+  const client = await clientOf(t, {
+    Translate: (_, callback) => callback(null, { translations: [reason] }),
+    GetModel: (_, callback) => callback(null, { model: { name: "m", state: 99 as never } }),
+  });
+  assert.equal((await client.translate("Hello", EN_DE)).finishReason, "unknown");
+  const { state, defaults, languages } = await client.getModel("m");
+  assert.deepEqual([state, defaults, languages], ["unknown", {}, []]);
+});
+
+test("answers that do not fit the request are the server's fault", async (t) => {
+  const client = await clientOf(t, {
+    Translate: (_, callback) => callback(null, { translations: [] }),
+    TranslateStream: (call) => {
+      call.write({ text: "Hal" });
+      call.end();
+    },
+    GetModel: (_, callback) => callback(null, {}),
+  });
+  await assert.rejects(client.translate("Hello", EN_DE), {
+    name: "InternalError",
+    code: "INTERNAL",
+    message: "the server answered 0 translations for 1 texts",
+  });
+  await assert.rejects(async () => {
+    for await (const _ of client.translateStream("Hello", EN_DE));
+  }, /ended the stream without the translation/);
+  await assert.rejects(client.getModel(), InternalError);
+});
+
+test("a call that is ended here is ended at the server", async (t) => {
+  const cancelled: Promise<unknown>[] = [];
+  const client = await clientOf(t, {
+    Translate: (call) => void cancelled.push(once(call, "cancelled")),
+    TranslateStream: (call) => {
+      cancelled.push(once(call, "cancelled"));
+      call.write({ text: "Hal" });
+    },
+  });
+  const signal = () => AbortSignal.timeout(100);
+  await assert.rejects(client.translate("Hello", { ...EN_DE, signal: signal() }), /timeout/);
+  for await (const _ of client.translateStream("Hello", EN_DE)) break;
+  await assert.rejects(async () => {
+    for await (const _ of client.translateStream("Hello", { ...EN_DE, signal: signal() }));
+  }, /timeout/);
+  await assert.rejects(client.translate("Hello", { ...EN_DE, timeoutMs: 100 }), DeadlineError);
+  const running = client.translate("Hello", EN_DE);
+  setTimeout(() => client.close(), 100);
+  await assert.rejects(running, CancelledError);
+  await assert.rejects(client.translate("Hello", EN_DE), CancelledError);
+  assert.equal((await Promise.all(cancelled)).length, 5);
+});
+
+test("every call has a deadline, 30 s where nothing is said, and Infinity is none", async (t) => {
+  const deadlines: unknown[] = [];
+  const client = await clientOf(t, {
+    Translate: (call, callback) => {
+      deadlines.push(call.getDeadline());
+      callback(null, { translations: [translationMessage("Hallo")] });
+    },
+  });
+  const before = Date.now();
+  await client.translate("Hello", EN_DE);
+  await client.translate("Hello", { ...EN_DE, timeoutMs: 90_000 });
+  await client.translate("Hello", { ...EN_DE, timeoutMs: Infinity });
+  const [usual, own, none] = deadlines.map((deadline) => Number(deadline) - before);
+  assert.ok(usual !== undefined && usual > 25_000 && usual < 60_000);
+  assert.ok(own !== undefined && own > 85_000 && own < 120_000);
+  assert.equal(none, Infinity);
+});
+
+test("a message over the size limit is a wrong request, and no full queue", async (t) => {
+  const client = await clientOf(t, {
+    Translate: (_, callback) =>
+      callback(null, { translations: [translationMessage("x".repeat(5 << 20))] }),
+  });
+  await assert.rejects(client.translate("Hello", EN_DE), {
+    name: "InvalidRequestError",
+    code: "RESOURCE_EXHAUSTED",
+  });
+});
+
+test("a client is closed by using, and closing it twice is nothing", async (t) => {
+  const client = await clientOf(t, {});
+  {
+    using closed = client;
+    assert.ok(closed);
+  }
+  client.close();
+  await assert.rejects(client.listModels(), CancelledError);
+  await assert.rejects(client.isServing(), CancelledError);
+  await assert.rejects(client.waitUntilServing(), CancelledError);
+  await assert.rejects(client.translateStream("Hello", EN_DE).next(), CancelledError);
+});
