@@ -11,6 +11,7 @@ import { Client, type ClientOptions, UnauthenticatedError, UnavailableError } fr
 
 import { channelOptions } from "../dist/channel.js";
 import { isLoopback } from "../dist/security.js";
+import { outputOf, pieces } from "./readme.js";
 import { python, REPOSITORY, type RunningServer, startServer } from "./server.js";
 
 const EN_DE = { sourceLanguage: "en", targetLanguage: "de" } as const;
@@ -20,7 +21,7 @@ import sys
 from pathlib import Path
 from tests.certificates import Authority
 authority = Authority(Path(sys.argv[1]))
-authority.issue("server", "translator.example")
+authority.issue("server", "translator.example", "localhost")
 authority.issue("client")
 Authority(Path(sys.argv[1]), "stranger")
 `;
@@ -38,16 +39,20 @@ before(async () => {
   const made = spawnSync(python(), ["-m", "server.keys", "new", "web"], { cwd: REPOSITORY });
   writeFileSync(file("keys.toml"), made.stdout);
   apiKey = /: (\S+)\s*$/.exec(made.stderr.toString())?.[1] ?? "";
-  server = await startServer([
-    ...["--tls-certificate", file("server.crt"), "--tls-key", file("server.key")],
-    ...["--tls-client-ca", file("ca.pem"), "--api-keys", file("keys.toml")],
-  ]);
+  server = await startServer([...encrypted(), "--tls-client-ca", file("ca.pem")]);
 });
 
 after(async () => {
   await server.stop();
   rmSync(folder, { recursive: true });
 });
+
+function encrypted(): string[] {
+  return [
+    ...["--tls-certificate", file("server.crt"), "--tls-key", file("server.key")],
+    ...["--api-keys", file("keys.toml")],
+  ];
+}
 
 const tls = () => ({
   ca: read("ca.pem"),
@@ -75,15 +80,25 @@ test("a call without a key, or with one that the server does not know, is refuse
 });
 
 test("a server is not talked to if it is not the one", async () => {
-  const { serverName: _, ...noName } = tls();
-  const { certificate: __, certificateKey: ___, ...noCertificate } = tls();
-  await assert.rejects(translate({ tls: noName, apiKey }), UnavailableError);
+  const { certificate: _, certificateKey: __, ...noCertificate } = tls();
+  const serverName = "other.example";
+  await assert.rejects(translate({ tls: { ...tls(), serverName }, apiKey }), UnavailableError);
   await assert.rejects(translate({ tls: noCertificate, apiKey }), UnavailableError);
   const ca = read("stranger.pem");
   await assert.rejects(translate({ tls: { ...tls(), ca }, apiKey }), UnavailableError);
   await assert.rejects(translate({ apiKey }), UnavailableError);
   using client = new Client(server.target, { tls: { ...tls(), ca } });
   assert.equal(await client.isServing(), false);
+});
+
+test("the README's piece on TLS says whether the server serves", async () => {
+  const server = await startServer(encrypted());
+  const [piece] = pieces().filter(({ code }) => code.includes("ca.pem"));
+  const port = server.target.split(":").at(-1) ?? "";
+  const here = piece?.code.replace("attendant.example:50051", `localhost:${port}`);
+  const env = { ...process.env, ATTENDANT_API_KEY: apiKey };
+  assert.equal(await outputOf("readme-tls", here ?? "", { cwd: folder, env }), "true\n");
+  await server.stop();
 });
 
 test("a key leaves this machine over TLS, or when that is said to be no harm", () => {
