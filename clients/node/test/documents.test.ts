@@ -29,6 +29,15 @@ for (const [i, { code, output }] of shown.entries()) {
   });
 }
 
+test("the repository's README translates, in each of its languages", async () => {
+  const [code = "", ...others] = ["README.md", "README.zh-TW.md"].flatMap((name) =>
+    pieces(`../../${name}`).map((piece) => piece.code),
+  );
+  assert.deepEqual(others, [code]);
+  const here = code.replace("127.0.0.1:50051", server.target);
+  assert.equal(await outputOf("readme-root", here), "Zwei Hunde spielen.\n");
+});
+
 test("the example translates, streams, and tells what is wrong", async () => {
   const example = packageFile("examples/translate.mjs");
   const { stdout } = await run(process.execPath, [example, server.target]);

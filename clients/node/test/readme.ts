@@ -1,4 +1,4 @@
-/** The pieces of code in README.md, and what it says that they print. */
+/** The pieces of code in a README.md, and what it says that they print. */
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -20,9 +20,9 @@ export function packageFile(name: string): string {
   return fileURLToPath(new URL(`../${name}`, import.meta.url));
 }
 
-/** All pieces, in their order. */
-export function pieces(): Piece[] {
-  const readme = readFileSync(packageFile("README.md"), "utf8");
+/** All pieces of a file, in their order; of the package's README where nothing is said. */
+export function pieces(name = "README.md"): Piece[] {
+  const readme = readFileSync(packageFile(name), "utf8");
   const fences = [...readme.matchAll(/^```(\w*)\n(.*?)^```$/gms)];
   return fences.flatMap(([, language, code = ""], i) => {
     const [, next, output] = fences[i + 1] ?? [];
