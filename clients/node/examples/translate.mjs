@@ -15,7 +15,9 @@ try {
     console.log(`${sourceLanguage}  ${texts[i]}\n${targetLanguage}  ${text}\n`);
   }
   for await (const part of client.translateStream(texts[0], { sourceLanguage, targetLanguage })) {
-    process.stdout.write(part.translation ? `   [${part.translation.targetTokens} tokens]\n` : part.text);
+    process.stdout.write(
+      part.translation ? `   [${part.translation.targetTokens} tokens]\n` : part.text,
+    );
   }
 } catch (error) {
   if (!(error instanceof AttendantError)) throw error;

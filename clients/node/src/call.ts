@@ -51,7 +51,8 @@ export async function* stream<Message>(
 ): AsyncGenerator<Message, void, void> {
   throwIfAborted(signals);
   const call = start();
-  // The iteration tells of errors; one that comes after its end would end the process.
+  // The iteration tells of errors. One that comes after its end would end the process, but for a
+  // listener that today's Node happens to leave behind.
   call.on("error", () => {});
   const release = onAbort(signals, () => {
     call.cancel();

@@ -1,12 +1,7 @@
 /** Translates text with an Attendant server: see `Client`. */
 
 export type { KeepAlive } from "./channel.js";
-export {
-  Client,
-  type CallOptions,
-  type ClientOptions,
-  type TranslateOptions,
-} from "./client.js";
+export { Client, type CallOptions, type ClientOptions, type TranslateOptions } from "./client.js";
 export {
   AttendantError,
   CancelledError,

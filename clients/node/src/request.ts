@@ -80,7 +80,9 @@ export function buildStreamRequest(text: string, direction: Direction): Translat
   const { options = {} } = direction;
   const { targetPrefix = "", splitSentences = false } = options;
   if (typeof targetPrefix !== "string") {
-    throw new InvalidRequestError("options.targetPrefix: a stream has one text, and takes a string");
+    throw new InvalidRequestError(
+      "options.targetPrefix: a stream has one text, and takes a string",
+    );
   }
   if (splitSentences) {
     throw new InvalidRequestError(

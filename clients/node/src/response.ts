@@ -147,7 +147,12 @@ function parseHypothesis(message: Hypothesis__Output): Hypothesis {
   };
 }
 
-function parseAlignment({ sourceTokens, targetTokens, links, words }: Alignment__Output): Alignment {
+function parseAlignment({
+  sourceTokens,
+  targetTokens,
+  links,
+  words,
+}: Alignment__Output): Alignment {
   return { sourceTokens, targetTokens, links, words };
 }
 

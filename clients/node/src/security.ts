@@ -9,13 +9,13 @@ import { checkNames, namesOf } from "./names.js";
 /** Encrypts the connection and checks the server's certificate. All are PEM, as a file has it. */
 export interface TLS {
   /** The authorities to trust; left out, those that Node brings. */
-  readonly ca?: string | Buffer | undefined;
+  readonly ca?: string | Uint8Array | undefined;
 
   /** The client's own certificate, for servers that ask for one (mutual TLS). */
-  readonly certificate?: string | Buffer | undefined;
+  readonly certificate?: string | Uint8Array | undefined;
 
   /** The private key of `certificate`. */
-  readonly certificateKey?: string | Buffer | undefined;
+  readonly certificateKey?: string | Uint8Array | undefined;
 
   /** The name that the server's certificate is for, where the target has another. */
   readonly serverName?: string | undefined;
@@ -51,7 +51,7 @@ export function tlsOptions(tls: TLS): ChannelOptions {
   return tls.serverName === undefined ? {} : { "grpc.ssl_target_name_override": tls.serverName };
 }
 
-function pem(where: string, content: string | Buffer | undefined): Buffer | null {
+function pem(where: string, content: string | Uint8Array | undefined): Buffer | null {
   if (content === undefined) return null;
   const bytes = Buffer.from(content);
   if (!bytes.includes("-----BEGIN ")) {

@@ -14,13 +14,7 @@ import type { StatusName } from "./errors.js";
  * - "unknown": a reason that this version of the client has no name for: the server is newer.
  */
 export type FinishReason =
-  | "stop"
-  | "length"
-  | "empty"
-  | "loop"
-  | "deadline"
-  | "refused"
-  | "unknown";
+  "stop" | "length" | "empty" | "loop" | "deadline" | "refused" | "unknown";
 
 /** One translated text. */
 export interface Translation {

@@ -4,16 +4,26 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test, type TestContext } from "node:test";
 
-import { Client, CancelledError, DeadlineError, InternalError } from "attendant";
+import {
+  CancelledError,
+  Client,
+  type ClientOptions,
+  DeadlineError,
+  InternalError,
+} from "attendant";
 
 import type { TranslationServiceHandlers } from "../dist/generated/attendant/v1/TranslationService.js";
 import { startFake, translationMessage } from "./fake_server.js";
 
 const EN_DE = { sourceLanguage: "en", targetLanguage: "de" } as const;
 
-async function clientOf(t: TestContext, handlers: Partial<TranslationServiceHandlers>) {
+async function clientOf(
+  t: TestContext,
+  handlers: Partial<TranslationServiceHandlers>,
+  options: ClientOptions = {},
+) {
   const server = await startFake(handlers);
-  const client = new Client(server.target, { retries: false });
+  const client = new Client(server.target, { retries: false, ...options });
   t.after(() => {
     client.close();
     server.stop();
@@ -52,27 +62,66 @@ test("answers that do not fit the request are the server's fault", async (t) => 
   await assert.rejects(client.getModel(), InternalError);
 });
 
-test("a call that is ended here is ended at the server", async (t) => {
+// A call that goes on at the server must not be ended by a deadline there: there is none, and the
+// test's own time is short.
+const SOON = { timeout: 20_000 };
+
+test(
+  "a call that is ended here is ended at the server, while the client goes on",
+  SOON,
+  async (t) => {
+    const cancelled: Promise<unknown>[] = [];
+    const handlers: Partial<TranslationServiceHandlers> = {
+      Translate: (call) => void cancelled.push(once(call, "cancelled")),
+      TranslateStream: (call) => {
+        cancelled.push(once(call, "cancelled"));
+        call.write({ text: "Hal" });
+      },
+    };
+    const client = await clientOf(t, handlers, { timeoutMs: Infinity });
+    const ended = async (number: number) => {
+      assert.equal(cancelled.length, number);
+      await cancelled.at(-1);
+    };
+    const signal = () => AbortSignal.timeout(100);
+    const translateStream = async (how = {}, leave = false) => {
+      for await (const _ of client.translateStream("Hello", { ...EN_DE, ...how })) if (leave) break;
+    };
+
+    await assert.rejects(client.translate("Hello", { ...EN_DE, signal: signal() }), /timeout/);
+    await ended(1);
+    await translateStream({}, true);
+    await ended(2);
+    await assert.rejects(translateStream({ signal: signal() }), /timeout/);
+    await ended(3);
+    await assert.rejects(client.translate("Hello", { ...EN_DE, timeoutMs: 100 }), DeadlineError);
+    await ended(4);
+    await assert.rejects(translateStream({ timeoutMs: 100 }), DeadlineError);
+    await ended(5);
+  },
+);
+
+test("close() ends all calls, at the server too", SOON, async (t) => {
   const cancelled: Promise<unknown>[] = [];
-  const client = await clientOf(t, {
+  const handlers: Partial<TranslationServiceHandlers> = {
     Translate: (call) => void cancelled.push(once(call, "cancelled")),
     TranslateStream: (call) => {
       cancelled.push(once(call, "cancelled"));
       call.write({ text: "Hal" });
     },
-  });
-  const signal = () => AbortSignal.timeout(100);
-  await assert.rejects(client.translate("Hello", { ...EN_DE, signal: signal() }), /timeout/);
-  for await (const _ of client.translateStream("Hello", EN_DE)) break;
-  await assert.rejects(async () => {
-    for await (const _ of client.translateStream("Hello", { ...EN_DE, signal: signal() }));
-  }, /timeout/);
-  await assert.rejects(client.translate("Hello", { ...EN_DE, timeoutMs: 100 }), DeadlineError);
+  };
+  const client = await clientOf(t, handlers, { timeoutMs: Infinity });
   const running = client.translate("Hello", EN_DE);
-  setTimeout(() => client.close(), 100);
-  await assert.rejects(running, CancelledError);
+  const parts = client.translateStream("Hello", EN_DE);
+  assert.deepEqual(await parts.next(), { done: false, value: { text: "Hal" } });
+  const closed = [
+    assert.rejects(running, CancelledError),
+    assert.rejects(parts.next(), CancelledError),
+  ];
+  client.close();
+  await Promise.all(closed);
+  assert.equal((await Promise.all(cancelled)).length, 2);
   await assert.rejects(client.translate("Hello", EN_DE), CancelledError);
-  assert.equal((await Promise.all(cancelled)).length, 5);
 });
 
 test("every call has a deadline, 30 s where nothing is said, and Infinity is none", async (t) => {

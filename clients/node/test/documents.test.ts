@@ -19,7 +19,10 @@ const shown = pieces().filter(({ output }) => output !== undefined);
 test("all code is run: here, but for the piece on TLS, which security.test.ts runs", () => {
   const others = pieces().filter(({ output }) => output === undefined);
   assert.equal(shown.length, 3);
-  assert.deepEqual(others.map(({ code }) => code.includes("ca.pem")), [true]);
+  assert.deepEqual(
+    others.map(({ code }) => code.includes("ca.pem")),
+    [true],
+  );
 });
 
 for (const [i, { code, output }] of shown.entries()) {

@@ -114,7 +114,10 @@ test("texts are strings that UTF-8 can hold", () => {
     field: "texts[1]",
     message: "texts[1]: not valid Unicode at character 5",
   });
-  assert.throws(() => buildRequest([7 as unknown as string], EN_DE), /texts\[0\]: must be a string/);
+  assert.throws(
+    () => buildRequest([7 as unknown as string], EN_DE),
+    /texts\[0\]: must be a string/,
+  );
   assert.throws(() => buildStreamRequest("\ud83d", EN_DE), /^InvalidRequestError: text: not valid/);
 });
 

@@ -2,12 +2,18 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { Client, type ClientOptions, UnauthenticatedError, UnavailableError } from "attendant";
+import {
+  Client,
+  type ClientOptions,
+  OverloadedError,
+  UnauthenticatedError,
+  UnavailableError,
+} from "attendant";
 
 import { channelOptions } from "../dist/channel.js";
 import { isLoopback } from "../dist/security.js";
@@ -29,6 +35,7 @@ Authority(Path(sys.argv[1]), "stranger")
 let folder: string;
 let server: RunningServer;
 let apiKey: string;
+let slowKey: string;
 
 const file = (name: string) => join(folder, name);
 const read = (name: string) => readFileSync(file(name));
@@ -36,9 +43,8 @@ const read = (name: string) => readFileSync(file(name));
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), "attendant-"));
   execFileSync(python(), ["-c", ISSUE, folder], { cwd: REPOSITORY });
-  const made = spawnSync(python(), ["-m", "server.keys", "new", "web"], { cwd: REPOSITORY });
-  writeFileSync(file("keys.toml"), made.stdout);
-  apiKey = /: (\S+)\s*$/.exec(made.stderr.toString())?.[1] ?? "";
+  apiKey = newKey("web");
+  slowKey = newKey("slow", "requests_per_s = 1\nrequest_burst = 1\n");
   server = await startServer([...encrypted(), "--tls-client-ca", file("ca.pem")]);
 });
 
@@ -46,6 +52,13 @@ after(async () => {
   await server.stop();
   rmSync(folder, { recursive: true });
 });
+
+/** Makes a key, and adds it with these limits to the server's file. */
+function newKey(name: string, limits = ""): string {
+  const made = spawnSync(python(), ["-m", "server.keys", "new", name], { cwd: REPOSITORY });
+  appendFileSync(file("keys.toml"), `${made.stdout}${limits}`);
+  return /: (\S+)\s*$/.exec(`${made.stderr}`)?.[1] ?? "";
+}
 
 function encrypted(): string[] {
   return [
@@ -77,6 +90,19 @@ test("with TLS, a certificate and a key the server translates, call after call",
 test("a call without a key, or with one that the server does not know, is refused", async () => {
   await assert.rejects(translate({ tls: tls() }), UnauthenticatedError);
   await assert.rejects(translate({ tls: tls(), apiKey: "att_stranger" }), UnauthenticatedError);
+});
+
+test("a limit of the key says when to come again, and is waited for", async () => {
+  const call = (retries: ClientOptions["retries"]) =>
+    translate({ tls: tls(), apiKey: slowKey, retries });
+  const atOnce = await Promise.allSettled([call(false), call(false)]);
+  const failed = atOnce.flatMap((end) => (end.status === "rejected" ? [end.reason] : []));
+  assert.equal(failed.length, 1);
+  const [error] = failed;
+  assert.ok(error instanceof OverloadedError);
+  assert.ok(error.retryAfterMs !== undefined && error.retryAfterMs > 0);
+  assert.ok(error.retryAfterMs <= 1_000);
+  assert.ok(await call({}));
 });
 
 test("a server is not talked to if it is not the one", async () => {
@@ -115,10 +141,21 @@ test("addresses of this machine are known, and no others", () => {
   const here = ["localhost:50051", "LOCALHOST", "127.0.0.1:1", "127.9.9.9", "[::1]:1", "::1"];
   here.push("[0:0:0:0:0:0:0:1]:1", "unix:/run/socket", "dns:localhost:1", "dns:///localhost:1");
   here.push("ipv4:127.0.0.1:1", "ipv6:[::1]:1");
-  const elsewhere = ["translator.example:1", "10.0.0.1:1", "[::2]:1", "0.0.0.0:1", "", "[", "fe80::1%lo"];
+  const elsewhere = [
+    "translator.example:1",
+    "10.0.0.1:1",
+    "[::2]:1",
+    "0.0.0.0:1",
+    "",
+    "[",
+    "fe80::1%lo",
+  ];
   elsewhere.push("dns://8.8.8.8/localhost:1", "ipv4:127.0.0.1:1,10.0.0.1:1", "localhost.example:1");
   elsewhere.push("127.0.0.1.example:1", "::1:50051", "localhost:1@example", "http://localhost:1");
-  assert.deepEqual(here.filter((target) => !isLoopback(target)), []);
+  assert.deepEqual(
+    here.filter((target) => !isLoopback(target)),
+    [],
+  );
   assert.deepEqual(elsewhere.filter(isLoopback), []);
 });
 
@@ -134,7 +171,10 @@ test("pings are as asked for", () => {
   assert.equal(options["grpc.keepalive_time_ms"], 60_000);
   assert.equal(options["grpc.keepalive_timeout_ms"], 20_000);
   assert.equal(options["grpc.keepalive_permit_without_calls"], 1);
-  assert.throws(() => channelOptions({ intervalMs: 0 }, undefined, false), /keepAlive\.intervalMs: must/);
+  assert.throws(
+    () => channelOptions({ intervalMs: 0 }, undefined, false),
+    /keepAlive\.intervalMs: must/,
+  );
 });
 
 test("what cannot be, or does not exist, is refused before a connection is made", () => {

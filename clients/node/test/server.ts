@@ -21,7 +21,8 @@ export interface RunningServer {
 export function python(): string {
   const made = [".venv-dev", ".venv"].map((folder) => `${REPOSITORY}/${folder}/bin/python`);
   const found = process.env["PYTHON"] ?? made.find((path) => existsSync(path));
-  if (found === undefined) throw new Error("there is no .venv-dev: make .venv-dev/installed makes it");
+  if (found === undefined)
+    throw new Error("there is no .venv-dev: make .venv-dev/installed makes it");
   return found;
 }
 

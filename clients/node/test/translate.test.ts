@@ -66,7 +66,10 @@ test("a beam answers hypotheses with scores and alignments", async () => {
   assert.equal(hypotheses.length, 3);
   assert.equal(hypotheses[0]?.text, text);
   const scores = hypotheses.map(({ score = NaN }) => score);
-  assert.deepEqual(scores, scores.toSorted((a, b) => b - a));
+  assert.deepEqual(
+    scores,
+    scores.toSorted((a, b) => b - a),
+  );
   for (const { tokens, alignment, logProbability } of hypotheses) {
     assert.equal(tokens.at(-1)?.piece, "</s>");
     assert.equal(alignment?.sourceTokens.length, sourceTokens);
@@ -196,7 +199,10 @@ test("a signal ends a call at once, with its reason, and the client goes on", as
   await assert.rejects(call, (error) => error === abort.signal.reason);
   assert.equal(abort.signal.reason.name, "AbortError");
   const before = AbortSignal.abort("never mind");
-  await assert.rejects(client.translate(TEXT, { ...EN_DE, signal: before }), (e) => e === "never mind");
+  await assert.rejects(
+    client.translate(TEXT, { ...EN_DE, signal: before }),
+    (e) => e === "never mind",
+  );
   assert.ok((await client.translate("A dog.", EN_DE)).text);
 });
 
@@ -228,7 +234,9 @@ test("many calls at a time share one client and one signal, and leave nothing be
   process.on("warning", warn);
   const { signal } = new AbortController();
   const texts = Array.from({ length: 100 }, (_, i) => `${i} dogs are playing.`);
-  const found = await Promise.all(texts.map((text) => client.translate(text, { ...EN_DE, signal })));
+  const found = await Promise.all(
+    texts.map((text) => client.translate(text, { ...EN_DE, signal })),
+  );
   assert.deepEqual(found, await client.translate(texts, EN_DE));
   process.off("warning", warn);
   assert.deepEqual(warnings, []);
@@ -242,5 +250,8 @@ test("the types know what is missing or misspelt, and so does the client", async
   await assert.rejects(client.translate(TEXT, { ...EN_DE, options: { beam_size: 4 } }), TypeError);
   // @ts-expect-error: no such priority
   const call = client.translate(TEXT, { ...EN_DE, options: { priority: "high" } });
-  await assert.rejects(call, { field: "options.priority", message: "options.priority: cannot be high" });
+  await assert.rejects(call, {
+    field: "options.priority",
+    message: "options.priority: cannot be high",
+  });
 });
