@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { status } from "@grpc/grpc-js";
 import { Client, type ClientOptions, OverloadedError, UnavailableError } from "attendant";
@@ -86,14 +87,24 @@ test("what waiting does not help is not called again", async (t) => {
 
 test("a signal and close() end a pause", async (t) => {
   const slow = { firstPauseMs: 60_000, longestPauseMs: 60_000 };
-  const options = { retries: slow, timeoutMs: Infinity };
-  const { client, calls } = await failing(t, [away, away, away], options);
-  const signal = AbortSignal.timeout(50);
-  await assert.rejects(client.translate("Hello", { ...EN_DE, signal }), { name: "TimeoutError" });
-  const call = client.translate("Hello", EN_DE);
-  setTimeout(() => client.close(), 50);
-  await assert.rejects(call, { name: "CancelledError", message: "the client is closed" });
-  assert.equal(calls.length, 2);
+  const { client, calls } = await failing(t, [away, away], { retries: slow, timeoutMs: Infinity });
+  const called = async (number: number) => {
+    while (calls.length < number) await sleep(5);
+    await sleep(50); // for the answer to come back, and the pause to begin
+  };
+  const abort = new AbortController();
+  const first = client.translate("Hello", { ...EN_DE, signal: abort.signal });
+  const aborted = assert.rejects(first, { name: "AbortError" });
+  await called(1);
+  abort.abort();
+  await aborted;
+  const closed = assert.rejects(client.translate("Hello", EN_DE), {
+    name: "CancelledError",
+    message: "the client is closed",
+  });
+  await called(2);
+  client.close();
+  await closed;
 });
 
 test("a stream is made again until it has yielded, and never after", async (t) => {
