@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from demos.server_process import REPOSITORY, ServerProcess, running_server
+from tests.clients.node.test_node_client import check_node, run
 from tests.docs import grpcurl
 
 PAGE = (REPOSITORY / "docs/clients.md").read_text(encoding="utf-8")
@@ -53,6 +54,16 @@ def test_python(server: ServerProcess) -> None:
     lines = output(sys.executable, "-c", example.replace(ADDRESS, server.target)).splitlines()
     assert len(lines) == 2
     assert re.fullmatch(rf"-\d\.\d\d  {re.escape(TRANSLATION)}", lines[0])
+
+
+def test_node(server: ServerProcess) -> None:
+    (example,) = examples("Node")
+    check_node()
+    run("make", "clients/node/node_modules/installed", folder=REPOSITORY)
+    if not (REPOSITORY / "clients/node/dist/index.js").exists():
+        run("npm", "run", "build", folder=REPOSITORY / "clients/node")
+    printed = output(*shlex.split(example.replace(ADDRESS, server.target)))
+    assert f"de  {TRANSLATION}\n" in printed
 
 
 def test_grpcurl(server: ServerProcess) -> None:

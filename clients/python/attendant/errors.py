@@ -12,10 +12,12 @@
     ├── CancelledError           the call was cancelled on its way or by the server
     └── InternalError            the server failed, or answered what it should not have
 
-The message is the server's own, and `code` the status it came with. A task that is cancelled in
-this process raises `asyncio.CancelledError` as ever, not the error of that name here.
+The message is the server's own, `code` the status it came with, `field` what it says is wrong. A
+task that is cancelled in this process raises `asyncio.CancelledError` as ever, not the error of
+that name here.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar, cast
@@ -25,6 +27,8 @@ import grpc
 from attendant.translation import Translation
 
 _Code = grpc.StatusCode
+_FIELD = re.compile(r"[a-z_]+(?:\[\d+\]|\.[a-z_]+)*(?=: )")
+"""How a message begins that names a field."""
 
 
 class AttendantError(Exception):
@@ -36,6 +40,12 @@ class AttendantError(Exception):
     def __init__(self, message: str, code: grpc.StatusCode | None = None) -> None:
         super().__init__(message)
         self.code = self.usual_code if code is None else code
+
+    @property
+    def field(self) -> str | None:
+        """The field, such as "texts[3]" or "options.beam_size", where the message names one."""
+        found = _FIELD.match(str(self))
+        return found[0] if found else None
 
 
 class InvalidRequestError(AttendantError):

@@ -40,3 +40,17 @@ def test_a_full_queue_and_a_message_too_large_share_a_status_but_not_an_error() 
 def test_errors_can_be_pickled() -> None:
     error = pickle.loads(pickle.dumps(AttendantError("words", grpc.StatusCode.ABORTED)))
     assert (str(error), error.code) == ("words", grpc.StatusCode.ABORTED)
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ("texts[3]: it has 300 tokens, model m takes at most 256", "texts[3]"),
+        ("options.beam_size: it is 40, at most 16 are allowed", "options.beam_size"),
+        ("target_language: model m has no language 'xx'", "target_language"),
+        ("model numbers has been unloaded", None),
+        ("the queue is full: 4 texts are pending", None),
+    ],
+)
+def test_an_error_names_the_field(message: str, field: str | None) -> None:
+    assert InvalidRequestError(message).field == field
