@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
     """The server refused a text, a language, a model or an API key; or it is not serving."""
 
     USAGE = 2
-    """The command line is wrong, or the input cannot be read."""
+    """The command line is wrong, the input cannot be read, or the output cannot be written."""
 
     UNAVAILABLE = 3
     """The server cannot be reached, does not answer in time or stays overloaded."""
