@@ -92,7 +92,7 @@ class _Passage:
     def _lines(self, translation: str) -> Sequence[str]:
         if translation == self.text:
             return self.lines
-        lines = wrap(one_paragraph(translation), self.lines)
+        lines = wrap(one_paragraph(translation).strip(), self.lines)
         return [self.style.escape(line, self.text) for line in lines]
 
 
@@ -104,14 +104,15 @@ def one_paragraph(text: str) -> str:
 def wrap(text: str, like: Sequence[str]) -> list[str]:
     """Breaks a text into lines that have about the same shares of it as those of `like` have.
 
-    Breaks replace spaces; a text with too few of them comes back in fewer lines. What those lines,
-    joined with spaces, say comes back as those lines.
+    Breaks replace spaces; a text with too few of them comes back in fewer lines, and none is blank
+    unless the text is. What those lines, joined with spaces, say comes back as those lines.
     """
     length = sum(map(len, like)) + len(like) - 1
     lines, position, end = [], 0, -1
     for line in like[:-1]:
         end += len(line) + 1
-        found = _break(text, end * len(text) // length, position + 1)
+        first_word = len(text) - len(text[position:].lstrip(" "))
+        found = _break(text, end * len(text) // length, first_word + 1)
         if found is None:
             break
         lines.append(text[position : found[0]])

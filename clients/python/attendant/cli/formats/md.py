@@ -25,12 +25,12 @@ _MARKS = re.compile(
   | &(?:\#\d+|\#[xX][0-9a-fA-F]+|[A-Za-z]\w*);            # a character by its name
   | !\[[^\[\]]*\](?:\([^()]*(?:\([^()]*\)[^()]*)*\)|\[[^\[\]]*\])?   # an image
   | \[\^[^\[\]\s]+\]:?                                    # a footnote
-  | \[(?=[^\[\]]+\][(\[])                                 # where the text of a link begins
+  | \[(?=!\[|[^\[\]]+\][(\[])                             # where the text of a link begins
   | \]\([^()]*(?:\([^()]*\)[^()]*)*\) | \]\[[^\[\]]*\]    # where it ends, and the link's target
   | \[[^\[\]]+\](?![(\[])                                 # a link that is its own target
   | <!--.*?--> | <[A-Za-z/!?][^<>]*>                      # HTML, an address
   | (?:https?://|www\.)[^\s<>]*[^\s<>?!.,:*_~'")\]]       # an address
-  | \*+(?=\S) | (?<=\S)\*+ | (?<!\w)_+(?=\S) | (?<=\S)_+(?!\w) | ~~    # emphasis
+  | \*++(?=\S) | (?<=\S)\*++ | (?<!\w)_++(?=\S) | (?<=\S)_++(?!\w) | ~~    # emphasis
     """,
     re.VERBOSE | re.DOTALL,
 )
