@@ -12,6 +12,7 @@ from attendant.errors import (
     NotFoundError,
     OverloadedError,
     PermissionDeniedError,
+    TextsRefusedError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -53,6 +54,7 @@ class CommandError(Exception):
 _EXIT_CODES: Mapping[type[AttendantError], ExitCode] = MappingProxyType(
     {
         InvalidRequestError: ExitCode.REFUSED,
+        TextsRefusedError: ExitCode.REFUSED,
         NotFoundError: ExitCode.REFUSED,
         UnauthenticatedError: ExitCode.REFUSED,
         PermissionDeniedError: ExitCode.REFUSED,
