@@ -12,7 +12,8 @@ from markdown_it import MarkdownIt
 
 from .rewriting import rewritten, texts_of, unchanged, units_of
 
-PAGE = """\
+SPACES = "  "  # at the end of a line, a break
+PAGE = f"""\
 ---
 title: a title
 ---
@@ -50,7 +51,7 @@ HTML
 <!-- a comment
 of two lines -->
 
-A line that is broken here  
+A line that is broken here{SPACES}
 and here\\
 and ends.
 
@@ -114,12 +115,13 @@ def test_a_page_comes_back_if_nothing_is_translated(end: str) -> None:
         ("[![a](b)](c) d", ["[", "![a](b)", "](c)"]),
         ("a <b>c</b> <!-- d --> <https://e.f>", ["<b>", "</b>", "<!-- d -->", "<https://e.f>"]),
         ("see https://a.b/c?d=e. Or www.f.g, too", ["https://a.b/c?d=e", "www.f.g"]),
-        ("a **b** *c* __d__ _e_ ~~f~~", ["**"] * 2 + ["*"] * 2 + ["__"] * 2 + ["_"] * 2 + ["~~"] * 2),
+        ("a **b** *c* ~~d~~", ["**", "**", "*", "*", "~~", "~~"]),
+        ("a __b__ _c_", ["__", "__", "_", "_"]),
         ("2 * 3 snake_case a < b", []),
         (r"a \* b &amp; c &#228;", [r"\*", "&amp;", "&#228;"]),
         ("a (b) c - d", []),
     ],
-)  # fmt: skip
+)
 def test_marks_are_no_language(text: str, marks: list[str]) -> None:
     (unit,) = [unit for unit in units_of(Markdown(), text) if unit.text is not None]
     assert unit.marks is not None
@@ -160,10 +162,11 @@ def test_front_matter_is_at_the_front(text: str, texts: list[str]) -> None:
     assert texts_of(Markdown(), text) == texts
 
 
-PIECE = st.sampled_from(
-    ["a", "Two dogs", " ", "  ", "\n", "\r\n", "\n\n", "# ", "> ", "- ", "1. ", "1", "```", "~~~\n"]
-    + ["    ", "|", "|\n|---|---|\n", "`", "**", "_", "[", "](", ")", "[a]: b\n", "<b>", "<!--"]
-    + ["-->", "\\", "\t", "\r", "\0", "===\n", "---\n", "&amp;", "<div>\n", "\u2028", "ü", "\ufeff"]
+PIECE = st.one_of(
+    st.sampled_from(["a", "Two dogs", "ü", " ", "  ", "    ", "\t", "\n", "\r\n", "\n\n", "\r"]),
+    st.sampled_from(["# ", "> ", "- ", "1. ", "1", "===\n", "---\n", "|", "|\n|---|---|\n"]),
+    st.sampled_from(["```", "~~~\n", "`", "**", "_", "[", "](", ")", "[a]: b\n", "&amp;", "\\"]),
+    st.sampled_from(["<b>", "<!--", "-->", "<div>\n", "\0", "\u2028", "\ufeff"]),
 )
 
 

@@ -81,9 +81,10 @@ def test_tags_are_marks() -> None:
     assert unit.marks.findall(unit.text) == ["<i>", "</i>", "{\\b1}"]
 
 
-PIECE = st.sampled_from(
-    ["a", "Hello", " ", "\n", "\r\n", "\n\n", "1", "2\n", TIMES, f"\n{TIMES}\n", "-", "- ", "<i>"]
-    + ["</i>", "{\\an8}", "<", ">", "{", "}", "\t", "...", "你好", "♪", "\r", "\u2028"]
+PIECE = st.one_of(
+    st.sampled_from(["a", "Hello", "你好", "1", "...", " ", "\t", "\n", "\r\n", "\n\n", "♪"]),
+    st.sampled_from([TIMES, f"\n{TIMES}\n", "2\n", "-", "- ", "<i>", "</i>", "{\\an8}"]),
+    st.sampled_from(["<", ">", "{", "}", "\r", "\u2028"]),
 )
 
 
@@ -92,6 +93,6 @@ def test_whatever_it_is_it_comes_back_if_nothing_is_translated(text: str) -> Non
     assert rewritten(Srt(), text, unchanged) == text
 
 
-@given(st.lists(PIECE, max_size=30).map("".join))
+@given(st.lists(PIECE.filter(lambda piece: piece != "\r"), max_size=30).map("".join))
 def test_whatever_it_is_only_letters_change(text: str) -> None:
     assert rewritten(Srt(), text).upper() == text.upper()
