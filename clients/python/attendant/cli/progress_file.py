@@ -37,7 +37,7 @@ class ProgressFile:
     """Where progress is kept."""
 
     def __init__(self, output: Path) -> None:
-        self.path = output.with_name(output.name + SUFFIX)
+        self.path = Path(f"{output}{SUFFIX}")
 
     def load(self) -> Progress:
         """Reads it; raises OSError, and `CommandError` for a file that is none of ours."""
@@ -48,7 +48,7 @@ class ProgressFile:
 
     def save(self, progress: Progress) -> None:
         """Replaces the file."""
-        new = self.path.with_name(self.path.name + ".new")
+        new = Path(f"{self.path}.new")
         with new.open("wb") as stream:
             stream.write(json.dumps(asdict(progress), ensure_ascii=False).encode())
             stream.flush()
