@@ -1,14 +1,15 @@
 """Makes the calls that translate units. Knows neither files nor how translations are written."""
 
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from attendant.async_client import AsyncClient
 from attendant.cli.backoff import Backoff, while_overloaded
 from attendant.cli.formats.unit import Unit
+from attendant.cli.marked import translate_marked
 from attendant.cli.outcome import error_of_call
 from attendant.errors import AttendantError
 from attendant.options import Options
@@ -16,7 +17,7 @@ from attendant.translation import FinishReason, Translation, TranslationPart
 
 T = TypeVar("T")
 
-_PIECES_A_CALL = 64
+_RUNS_A_CALL = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +38,11 @@ class Caller:
         self._options = options
 
     async def translate(self, unit: Unit, text: str) -> Translation:
-        """Translates the text of a unit.
-
-        Its marks come back as they are. Where the model does not keep them by itself, the pieces
-        between them are translated one by one.
-        """
+        """Translates the text of a unit. Its marks come back as they are."""
         if unit.marks is None or unit.marks.search(text) is None:
-            return await self._whole(unit, text)
-        pieces, marks = _cut(text, unit.marks)
-        if not any(map(_has_letters, pieces)):
-            return Translation(text, FinishReason.EMPTY, source_tokens=0, target_tokens=0)
-        translation = await self._whole(unit, text)
-        if _cut(translation.text, unit.marks)[1] == marks:
-            return translation
-        together = _join(await self._pieces(unit, pieces), marks)
-        return replace(translation, text=together, hypotheses=(), sentences=())
+            return (await self._call(unit, [text], self._options))[0]
+        together = await translate_marked(text, unit.marks, partial(self._runs, unit))
+        return Translation(together, FinishReason.STOP, source_tokens=0, target_tokens=0)
 
     async def stream(self, unit: Unit, text: str) -> AsyncGenerator[TranslationPart, None]:
         """Yields the translation of a text as it grows."""
@@ -65,21 +56,16 @@ class Caller:
                     raise error_of_call(unit.place, error) from error
                 yield part
 
-    async def _whole(self, unit: Unit, text: str) -> Translation:
-        return (await self._call(unit, [text]))[0]
+    async def _runs(
+        self, unit: Unit, texts: Sequence[str], wants_alignments: bool
+    ) -> list[Translation]:
+        options = replace(self._options, alignment=wants_alignments)
+        found: list[Translation] = []
+        for first in range(0, len(texts), _RUNS_A_CALL):
+            found += await self._call(unit, texts[first : first + _RUNS_A_CALL], options)
+        return found
 
-    async def _pieces(self, unit: Unit, pieces: Sequence[str]) -> list[str]:
-        """Translates those that have letters, without the spaces around them."""
-        found = [i for i, piece in enumerate(pieces) if _has_letters(piece)]
-        translated = list(pieces)
-        for first in range(0, len(found), _PIECES_A_CALL):
-            some = found[first : first + _PIECES_A_CALL]
-            answers = await self._call(unit, [pieces[i].strip() for i in some])
-            for i, answer in zip(some, answers, strict=True):
-                translated[i] = _with_spaces_of(pieces[i], answer.text)
-        return translated
-
-    async def _call(self, unit: Unit, texts: list[str]) -> list[Translation]:
+    async def _call(self, unit: Unit, texts: Sequence[str], options: Options) -> list[Translation]:
         return await _patiently(
             unit,
             lambda: self._client.translate(
@@ -87,7 +73,7 @@ class Caller:
                 source_language=self._direction.source_language,
                 target_language=self._direction.target_language,
                 model=self._direction.model,
-                options=self._options,
+                options=options,
             ),
         )
 
@@ -110,26 +96,3 @@ async def _patiently(unit: Unit, call: Callable[[], Awaitable[T]]) -> T:
         return await while_overloaded(call, Backoff())
     except AttendantError as error:
         raise error_of_call(unit.place, error) from error
-
-
-def _cut(text: str, pattern: re.Pattern[str]) -> tuple[list[str], list[str]]:
-    """Returns the pieces of a text and the marks between them, of which there is one less."""
-    pieces, marks, position = [], [], 0
-    for match in pattern.finditer(text):
-        pieces.append(text[position : match.start()])
-        marks.append(match.group())
-        position = match.end()
-    return [*pieces, text[position:]], marks
-
-
-def _join(pieces: Sequence[str], marks: Sequence[str]) -> str:
-    return "".join(piece + mark for piece, mark in zip(pieces, [*marks, ""], strict=True))
-
-
-def _has_letters(piece: str) -> bool:
-    return any(map(str.isalpha, piece))
-
-
-def _with_spaces_of(piece: str, translation: str) -> str:
-    first = len(piece) - len(piece.lstrip())
-    return piece[:first] + translation + piece[len(piece.rstrip()) :]
