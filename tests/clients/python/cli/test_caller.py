@@ -49,6 +49,25 @@ def test_marks_cut_the_text_where_nothing_says_where_they_belong(
     assert asked_for(server)[-1] == pieces
 
 
+def test_marks_around_words_follow_the_alignment(server: EchoServer, tmp_path: Path) -> None:
+    def answer(request: pb.TranslateRequest, context: grpc.ServicerContext) -> object:
+        best = pb.Hypothesis(text="Hund, rot.", alignment=pb.Alignment(words="1-1 2-0"))
+        sentence = pb.TranslatedSentence(
+            source=pb.TextSpan(start=0, end=12),
+            target=pb.TextSpan(start=0, end=10),
+            translation=pb.Translation(text="Hund, rot.", hypotheses=[best]),
+        )
+        found = pb.Translation(text="Hund, rot.", sentences=[sentence])
+        return pb.TranslateResponse(translations=[found])
+
+    server.answer = answer  # type: ignore[assignment]
+    text = "The **red** [dog](http://a.b)."
+    assert translated(server, tmp_path, "a.md", text) == "[Hund](http://a.b), **rot**."
+    (request,) = server.requests
+    assert list(request.texts) == ["The red dog."]
+    assert (request.split_sentences, request.output.alignment) == (True, True)
+
+
 def test_marks_alone_are_not_sent(server: EchoServer, tmp_path: Path) -> None:
     assert translated(server, tmp_path, "a.md", "`code` <https://a.b>") == "`code` <https://a.b>"
     assert server.requests == []
