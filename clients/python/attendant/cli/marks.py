@@ -91,7 +91,8 @@ def _closings(text: str, matches: Sequence[re.Match[str]]) -> dict[int, int]:
     found: dict[int, int] = {}
     waiting: list[int] = []
     for i, match in enumerate(matches):
-        opening = next((o for o in reversed(waiting) if _closes(matches[o][0], match[0])), None)
+        candidates = reversed(waiting) if match[0] != "[" else iter(())
+        opening = next((o for o in candidates if _closes(matches[o][0], match[0])), None)
         if opening is not None:
             del waiting[waiting.index(opening) :]
             found[opening] = i

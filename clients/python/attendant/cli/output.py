@@ -69,7 +69,12 @@ def write_now(text: str) -> None:
 class OutputFile:
     """A file. What is written is whole units, and half a second of them is lost at most."""
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, Any],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Touches nothing yet; `settings` decide what is written, and JSON can say them."""
         self._path = path
         self._file = ProgressFile(path)
@@ -78,7 +83,8 @@ class OutputFile:
         self._stream: BinaryIO | None = None
         self._units = self._bytes = 0
         self._hash = hashlib.sha256()
-        self._saved_s = time.monotonic()
+        self._clock = clock
+        self._saved_s = clock()
 
     def begin(self, overwrite: bool) -> None:
         """Begins anew; raises OutputError if the file is there and may not be overwritten."""
@@ -137,7 +143,7 @@ class OutputFile:
             stream.flush()
             self._count(unit)
             self._bytes += len(data)
-            if time.monotonic() - self._saved_s >= _SAVE_EVERY_S:
+            if self._clock() - self._saved_s >= _SAVE_EVERY_S:
                 self._save()
         except OSError as error:
             raise OutputError(self._path, error.strerror) from error
@@ -179,4 +185,4 @@ class OutputFile:
             os.fsync(self._stream.fileno())
         digest = self._hash.hexdigest()
         self._file.save(Progress(self._settings, self._units, digest, self._bytes))
-        self._saved_s = time.monotonic()
+        self._saved_s = self._clock()

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import threading
@@ -12,8 +11,6 @@ from typing import Any
 
 import grpc
 import pytest
-from attendant.cli.formats.unit import Unit
-from attendant.cli.output import OutputError, OutputFile
 from attendant.cli.progress_file import SUFFIX
 
 from ..echo_server import PATIENCE_S, EchoServer, echo, refuse_text
@@ -316,39 +313,6 @@ def test_every_format_goes_on(server: EchoServer, files: Files, name: str) -> No
     assert len(asked_for(server)) == 13
 
 
-@pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What reaches the disk, in order."""
-    order: list[str] = []
-    fsync, replace = os.fsync, Path.replace
-
-    def record_fsync(number: int) -> None:
-        order.append(f"sync {Path(f'/proc/self/fd/{number}').readlink().name}")
-        fsync(number)
-
-    def record_replace(self: Path, target: Path) -> Path:
-        order.append(f"replace {target.name}")
-        return replace(self, target)
-
-    monkeypatch.setattr(os, "fsync", record_fsync)
-    monkeypatch.setattr(Path, "replace", record_replace)
-    return order
-
-
-def test_a_record_tells_only_of_what_is_on_the_disk(tmp_path: Path, synced: list[str]) -> None:
-    with OutputFile(tmp_path / "out", {}) as output:
-        output.begin(overwrite=False)
-        output.write(Unit("in:1", "a", "a"), "A")
-    save = [f"sync out{SUFFIX}.new", f"replace out{SUFFIX}", f"sync {tmp_path.name}"]
-    assert synced == [*save, "sync out", *save, f"sync {tmp_path.name}"]
-
-
-def test_a_full_disk_is_one_line() -> None:
-    message = re.escape("/dev/full: is no file")
-    with pytest.raises(OutputError, match=message):
-        OutputFile(Path("/dev/full"), {}).begin(overwrite=True)
-
-
 def test_a_write_that_fails_is_one_line(
     server: EchoServer,
     files: Files,
@@ -361,3 +325,16 @@ def test_a_write_that_fails_is_one_line(
     monkeypatch.setattr(os, "fsync", no_space)
     assert run_here(server.target, *files.options()) == 2
     assert capsys.readouterr().err == f"attendant: {files.output}: No space left on device\n"
+
+
+def test_standard_input_that_is_sent_again_is_skipped(server: EchoServer, files: Files) -> None:
+    options = ("--output", str(files.output), "--resume")
+    breaking_at(server, LINES[50].strip())
+    for exit_code in (4, 0):
+        with files.input.open("rb") as stream:
+            done = subprocess.run(
+                command(server.target, *options), stdin=stream, timeout=PATIENCE_S, check=False
+            )
+        assert done.returncode == exit_code
+        server.answer = echo
+    assert files.written() == WHOLE
