@@ -1,7 +1,5 @@
 """`attendant translate --output`: a run that breaks off, however it does, is taken up again."""
 
-import json
-import os
 import random
 import signal
 import subprocess
@@ -11,57 +9,11 @@ from typing import Any
 
 import grpc
 import pytest
-from attendant.cli.progress_file import SUFFIX
 
-from ..echo_server import PATIENCE_S, EchoServer, echo, refuse_text
+from ..echo_server import PATIENCE_S, EchoServer, echo
+from .broken_runs import LINES, WHOLE, Files, asked_for, break_off, breaking_at
 from .test_decoding import run_here
 from .test_translate import command
-
-LINES = [f"line {n} ü{'x' * (n % 7)}\n" for n in range(120)]
-WHOLE = "".join(LINES).upper()
-
-
-class Files:
-    """An input, the output that it becomes, and what lies beside that until then."""
-
-    def __init__(self, folder: Path) -> None:
-        self.input = folder / "in.txt"
-        self.input.write_text("".join(LINES), encoding="utf-8")
-        self.output = folder / "out"
-        self.progress = Path(f"{self.output}{SUFFIX}")
-
-    def options(self, *more: str) -> list[str]:
-        return ["--file", str(self.input), "--output", str(self.output), *more]
-
-    def written(self) -> str:
-        return self.output.read_text(encoding="utf-8")
-
-    def recorded(self) -> dict[str, Any]:
-        found = json.loads(self.progress.read_text(encoding="utf-8"))
-        assert isinstance(found, dict)
-        return found
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Files:
-    return Files(tmp_path)
-
-
-def breaking_at(server: EchoServer, text: str) -> None:
-    server.answer = refuse_text(text, grpc.StatusCode.INTERNAL, "broken")
-
-
-def asked_for(server: EchoServer) -> set[str]:
-    """The texts that came; some came twice where the first call was cancelled on its way."""
-    return {text for request in server.requests for text in request.texts}
-
-
-def break_off(server: EchoServer, files: Files, at: int) -> None:
-    """Lets a run fail at a line, and makes the server well again."""
-    breaking_at(server, LINES[at].strip())
-    assert run_here(server.target, *files.options()) == 4
-    server.answer = echo
-    server.requests.clear()
 
 
 def test_a_whole_run_leaves_its_output_alone(server: EchoServer, files: Files) -> None:
@@ -123,6 +75,34 @@ def test_a_run_that_was_killed_goes_on(server: EchoServer, files: Files, num_req
     assert sorted(path.name for path in files.output.parent.iterdir()) == ["in.txt", "out"]
 
 
+def test_what_is_recorded_before_a_kill_is_not_translated_again(
+    server: EchoServer, files: Files
+) -> None:
+    is_over, has_come = threading.Event(), threading.Event()
+
+    def answer(request: Any, context: grpc.ServicerContext) -> Any:
+        if request.texts[0] == LINES[30].strip():
+            is_over.wait(0.6)  # what is written next is recorded
+        if request.texts[0] == LINES[60].strip():
+            has_come.set()
+            is_over.wait(PATIENCE_S)
+        return echo(request, context)
+
+    server.answer = answer
+    options = files.options("--in-flight", "1")
+    with subprocess.Popen(command(server.target, *options)) as process:
+        assert has_come.wait(PATIENCE_S)
+        process.kill()
+        process.wait(PATIENCE_S)
+    is_over.set()
+    units = files.recorded()["units"]
+    assert 30 < units < 60
+    server.requests.clear()
+    assert run_here(server.target, *files.options("--resume")) == 0
+    assert files.written() == WHOLE
+    assert asked_for(server) == {line.strip() for line in LINES[units:]}
+
+
 def test_a_run_that_was_killed_many_times_goes_on(server: EchoServer, files: Files) -> None:
     for _ in range(3):
         killed_after(random.randint(1, 60), server, files)
@@ -177,120 +157,6 @@ def test_numbers_of_texts_go_on(server: EchoServer, files: Files) -> None:
     assert numbers == [str(n) for n in range(1, len(LINES) + 1)]
 
 
-def test_lines_that_are_not_translated_yet_may_change(server: EchoServer, files: Files) -> None:
-    break_off(server, files, 50)
-    changed = [*LINES[:50], "mended\n", *LINES[51:], "one more\n"]
-    files.input.write_text("".join(changed), encoding="utf-8")
-    assert run_here(server.target, *files.options("--resume")) == 0
-    assert files.written() == "".join(changed).upper()
-
-
-@pytest.mark.parametrize("changed", [["other\n", *LINES[1:]], LINES[1:], LINES[:49], []])
-def test_lines_that_are_translated_may_not(
-    server: EchoServer, files: Files, capsys: pytest.CaptureFixture[str], changed: list[str]
-) -> None:
-    break_off(server, files, 50)
-    capsys.readouterr()
-    files.input.write_text("".join(changed), encoding="utf-8")
-    before = files.written(), files.recorded()
-    assert run_here(server.target, *files.options("--resume")) == 2
-    message = "the first 50 texts of the input are not those it was made of"
-    assert capsys.readouterr().err == f"attendant: {files.output}: {message}\n"
-    assert (files.written(), files.recorded()) == before
-
-
-@pytest.mark.parametrize(
-    ("options", "change"),
-    [
-        (["--to", "fr"], '--to was "de" in the run that broke off, "fr" now'),
-        (["--model", "m"], '--model was "" in the run that broke off, "m" now'),
-        (["--json"], "--json was false in the run that broke off, true now"),
-        (["--format", "md"], 'the format was "Txt()" in the run that broke off, "Markdown()" now'),
-        (
-            ["--beam-size", "2"],
-            'decoding was {} in the run that broke off, {"beam_size": 2} now',
-        ),
-    ],
-)
-def test_other_options_are_refused(
-    server: EchoServer,
-    files: Files,
-    capsys: pytest.CaptureFixture[str],
-    options: list[str],
-    change: str,
-) -> None:
-    break_off(server, files, 50)
-    capsys.readouterr()
-    assert run_here(server.target, *files.options("--resume", *options)) == 2
-    assert capsys.readouterr().err == f"attendant: {files.progress}: {change}\n"
-    assert files.written() == "".join(LINES[:50]).upper()
-
-
-def test_how_fast_and_where_may_change(server: EchoServer, files: Files) -> None:
-    break_off(server, files, 50)
-    options = ("--in-flight", "3", "--timeout", "9", "--priority", "bulk")
-    assert run_here(server.target, *files.options("--resume", *options)) == 0
-    assert files.written() == WHOLE
-
-
-def test_an_output_is_not_overwritten_unasked(
-    server: EchoServer, files: Files, capsys: pytest.CaptureFixture[str]
-) -> None:
-    files.output.write_text("dear\n")
-    assert run_here(server.target, *files.options()) == 2
-    message = "is there already; --overwrite replaces it"
-    assert capsys.readouterr().err == f"attendant: {files.output}: {message}\n"
-    assert run_here(server.target, *files.options("--resume")) == 2
-    message = "is there already, and is not what a broken run has left"
-    assert capsys.readouterr().err == f"attendant: {files.output}: {message}\n"
-    assert files.written() == "dear\n"
-    assert run_here(server.target, *files.options("--overwrite")) == 0
-    assert files.written() == WHOLE
-
-
-def test_an_output_that_broke_off_is_not_overwritten_unasked(
-    server: EchoServer, files: Files, capsys: pytest.CaptureFixture[str]
-) -> None:
-    break_off(server, files, 50)
-    capsys.readouterr()
-    assert run_here(server.target, *files.options()) == 2
-    message = "is there already; --resume goes on with it"
-    assert capsys.readouterr().err == f"attendant: {files.output}: {message}\n"
-    assert run_here(server.target, *files.options("--overwrite")) == 0
-    assert files.written() == WHOLE
-
-
-def test_an_output_that_was_cut_is_refused(
-    server: EchoServer, files: Files, capsys: pytest.CaptureFixture[str]
-) -> None:
-    break_off(server, files, 50)
-    capsys.readouterr()
-    size = files.recorded()["output_bytes"]
-    os.truncate(files.output, size - 1)
-    assert run_here(server.target, *files.options("--resume")) == 2
-    message = f"has {size - 1} bytes, {size} were written already"
-    assert capsys.readouterr().err == f"attendant: {files.output}: {message}\n"
-
-
-@pytest.mark.parametrize("record", ["", "{}", "[1]", '{"units": 1'])
-def test_a_record_that_is_none_is_named(
-    server: EchoServer, files: Files, capsys: pytest.CaptureFixture[str], record: str
-) -> None:
-    files.output.write_text("")
-    files.progress.write_text(record)
-    assert run_here(server.target, *files.options("--resume")) == 2
-    assert capsys.readouterr().err == f"attendant: {files.progress}: cannot be understood\n"
-
-
-def test_a_run_that_cannot_begin_touches_nothing(nowhere: str, files: Files) -> None:
-    assert run_here(nowhere, *files.options()) == 3
-    assert not files.output.exists()
-    assert not files.progress.exists()
-    files.output.write_text("dear\n")
-    assert run_here(nowhere, *files.options("--overwrite")) == 3
-    assert files.written() == "dear\n"
-
-
 @pytest.mark.parametrize("name", ["a.tsv", "a.jsonl", "a.srt", "a.md"])
 def test_every_format_goes_on(server: EchoServer, files: Files, name: str) -> None:
     samples = {
@@ -311,20 +177,6 @@ def test_every_format_goes_on(server: EchoServer, files: Files, name: str) -> No
     assert run_here(server.target, *files.options("--resume", *options)) == 0
     assert files.output.read_bytes() == Path(f"{files.output}.whole").read_bytes()
     assert len(asked_for(server)) == 13
-
-
-def test_a_write_that_fails_is_one_line(
-    server: EchoServer,
-    files: Files,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def no_space(number: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", no_space)
-    assert run_here(server.target, *files.options()) == 2
-    assert capsys.readouterr().err == f"attendant: {files.output}: No space left on device\n"
 
 
 def test_standard_input_that_is_sent_again_is_skipped(server: EchoServer, files: Files) -> None:
