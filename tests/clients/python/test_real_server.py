@@ -235,6 +235,41 @@ def test_columns_follow_the_text(server: ServerProcess) -> None:
     assert [row[1:] for row in rows] == expected
 
 
+TIMES = "00:00:01,000 --> 00:00:02,000"
+FILES = {
+    "a.txt": "{six}\n\n{nine}\n",
+    "a.tsv": "1\t{six}\r\n2\t{nine}\r\n",
+    "a.jsonl": '{"n": 1.0, "text": "{six}"}\n',
+    "a.srt": f"1\n{TIMES}\n<i>{{six}}</i>\n\n2\n{TIMES}\n- {{six}}\n- {{nine}}\n",
+    "a.md": "# {six}\n\n```\nsix\n```\n\n1. **{nine}**\n2. `six`\n\n| {six} | 9 |\n|---|---|\n",
+}
+"""Files of each format, their texts in braces."""
+WRITTEN = {"a.tsv": "{text}\t{translation}", "a.jsonl": '{text}", "translation": "{translation}'}
+"""What becomes of a text where it is more than its translation."""
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_of_every_format_keep_all_but_their_texts(
+    server: ServerProcess, tmp_path: Path, name: str
+) -> None:
+    texts = ["six", "nine"]
+    with Client(server.target) as client:
+        found = dict(zip(texts, client.translate(texts, **EN_DE), strict=True))
+
+    def filled(form: str) -> str:
+        six, nine = (form.format(text=text, translation=found[text]) for text in texts)
+        return FILES[name].replace("{six}", six).replace("{nine}", nine)
+
+    source, expected = filled("{text}"), filled(WRITTEN.get(name, "{translation}"))
+    (tmp_path / name).write_bytes(source.encode())
+    files = ("--file", str(tmp_path / name), "--output", str(tmp_path / "out"))
+    column = ("--column", "2") if name == "a.tsv" else ()
+    address = ("--target", server.target, "--from", "en", "--to", "de")
+    result = attendant("translate", *address, *files, *column)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / "out").read_bytes().decode() == expected
+
+
 def test_load_counts_every_request_of_a_real_run(server: ServerProcess, tmp_path: Path) -> None:
     (tmp_path / "texts").write_text("one hundred and four\nseven thousand and nine\n")
     result = attendant(

@@ -3,6 +3,8 @@
 import argparse
 
 from attendant.cli.arguments import positive_count, positive_number
+from attendant.cli.formats.txt import Txt, one_line
+from attendant.cli.formats.unit import Format
 from attendant.cli.outcome import CommandError, ExitCode
 from attendant.options import Options, Priority, Sampling
 from attendant.translation import Hypothesis, Translation
@@ -34,7 +36,7 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
         default=Priority.STANDARD.value,
         help="how urgent it is (default: %(default)s)",
     )
-    output = parser.add_argument_group("output")
+    output = parser.add_argument_group("what is written")
     output.add_argument(
         "--stream", action="store_true", help="write each line as it grows, one after another"
     )
@@ -44,12 +46,12 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--alignment", action="store_true", help='a column with links between words, as "0-0 1-2"'
     )
+    output.add_argument("--json", action="store_true", help="a line of JSON for each text")
 
 
-def read_options(arguments: argparse.Namespace) -> Options:
+def read_options(arguments: argparse.Namespace, form: Format) -> Options:
     """Returns what the command line asks for; raises `CommandError` for what excludes itself."""
-    if arguments.stream and arguments.num_hypotheses > 1:
-        raise CommandError("--stream: writes one translation a line", ExitCode.USAGE)
+    _check(arguments, form)
     return Options(
         beam_size=arguments.beam_size,
         num_hypotheses=arguments.num_hypotheses if arguments.num_hypotheses > 1 else None,
@@ -57,7 +59,26 @@ def read_options(arguments: argparse.Namespace) -> Options:
         priority=Priority(arguments.priority),
         scores=arguments.scores,
         alignment=arguments.alignment,
+        split_sentences=arguments.split_sentences or form.is_document,
     )
+
+
+def _check(arguments: argparse.Namespace, form: Format) -> None:
+    has_details = arguments.num_hypotheses > 1 or arguments.scores or arguments.alignment
+    is_text = isinstance(form, Txt)
+    wrong = {
+        "--stream: writes one translation a line": arguments.stream
+        and (arguments.num_hypotheses > 1 or arguments.json or not is_text),
+        "--stream: writes to standard output": arguments.stream and arguments.output,
+        "--stream: translates sentences, it cannot split": arguments.stream
+        and arguments.split_sentences,
+        "--json: is for lines, not for documents": arguments.json and form.is_document,
+        "--num-hypotheses, --scores, --alignment: are for txt, or with --json": has_details
+        and not (is_text or arguments.json),
+    }
+    for message, is_wrong in wrong.items():
+        if is_wrong:
+            raise CommandError(message, ExitCode.USAGE)
 
 
 def _sampling(arguments: argparse.Namespace) -> Sampling | None:
@@ -84,14 +105,6 @@ def format_translation(translation: Translation, number: int, options: Options) 
 def columns_of(translation: Translation, options: Options) -> str:
     """Returns the columns after the text of the best hypothesis, each after a tab."""
     return _columns((translation.hypotheses or [_bare(translation)])[0], options)
-
-
-def one_line(text: str) -> str:
-    """Returns the text without what ends a line or a column.
-
-    Whoever reads counts lines: a break within a translation would shift all that follow.
-    """
-    return text.replace("\r", " ").replace("\n", " ").replace("\t", " ")
 
 
 def _bare(translation: Translation) -> Hypothesis:

@@ -16,13 +16,16 @@ _CHUNK_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the input, without its end."""
+    """A line of the input."""
 
     place: str
     """Where it stands, as an error names it: "FILE:3"."""
 
     text: str
-    """What it says."""
+    """What it says, without its end."""
+
+    end: str = "\n"
+    """What ends it: "\\n", "\\r\\n" or, where the input stops without one, nothing."""
 
 
 class InputError(CommandError):
@@ -67,7 +70,7 @@ def lines_of_stdin() -> Iterator[Line]:
 
 
 def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yields the lines of a byte stream, without "\\n" or "\\r\\n".
+    """Yields the lines of a byte stream, each with what ends it.
 
     A line is yielded as soon as its end is there. One that is too long is yielded once it is over
     `MAX_LINE_BYTES`, unfinished: the caller can tell by its length.
@@ -76,18 +79,19 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            yield line.removesuffix(b"\r")
+            yield line + b"\n"
         if len(rest) > MAX_LINE_BYTES:
             break
     if rest:
-        yield rest.removesuffix(b"\r")
+        yield rest
 
 
 def _lines(stream: FileIO, name: str) -> Iterator[Line]:
     number = 0
     try:
         for number, line in enumerate(split_lines(_chunks(stream)), start=1):
-            yield Line(f"{name}:{number}", _decode(line, f"{name}:{number}"))
+            text, end = _part(_decode(line, f"{name}:{number}"))
+            yield Line(f"{name}:{number}", text, end)
     except OSError as error:
         raise InputError(f"{name}:{number + 1}: {error.strerror}") from error
 
@@ -95,6 +99,12 @@ def _lines(stream: FileIO, name: str) -> Iterator[Line]:
 def _chunks(stream: FileIO) -> Iterator[bytes]:
     while chunk := stream.read(_CHUNK_BYTES):
         yield chunk
+
+
+def _part(line: str) -> tuple[str, str]:
+    """Parts a line from its end; a "\\r" that nothing follows belongs to the end too."""
+    text = line.removesuffix("\n").removesuffix("\r")
+    return text, line[len(text) :]
 
 
 def _decode(line: bytes, place: str) -> str:

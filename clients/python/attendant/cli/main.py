@@ -6,13 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 import attendant
-from attendant.cli import health, load, models, tokenize, translate
+from attendant.cli import completion, health, load, models, tokenize, translate
 from attendant.cli.outcome import CommandError, ExitCode
 
 _EPILOG = """exit codes:
   0    all is done
   1    the server refused a text, a language, a model or a key, or it is not serving
-  2    the command line is wrong, or the input cannot be read
+  2    the command line is wrong, the input cannot be read, or the output not be written
   3    the server cannot be reached, does not answer in time or stays overloaded
   4    the server failed
   130  interrupted with Ctrl-C
@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     version = f"attendant {attendant.__version__}"
     parser.add_argument("--version", action="version", version=version)
     subcommands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for subcommand in (translate, load, models, tokenize, health):
+    for subcommand in (translate, load, models, tokenize, health, completion):
         subcommand.add_parser(subcommands)
     return parser
 

@@ -12,6 +12,7 @@ from attendant.errors import (
     NotFoundError,
     OverloadedError,
     PermissionDeniedError,
+    TextsRefusedError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -27,7 +28,7 @@ class ExitCode(IntEnum):
     """The server refused a text, a language, a model or an API key; or it is not serving."""
 
     USAGE = 2
-    """The command line is wrong, or the input cannot be read."""
+    """The command line is wrong, the input cannot be read, or the output cannot be written."""
 
     UNAVAILABLE = 3
     """The server cannot be reached, does not answer in time or stays overloaded."""
@@ -53,6 +54,7 @@ class CommandError(Exception):
 _EXIT_CODES: Mapping[type[AttendantError], ExitCode] = MappingProxyType(
     {
         InvalidRequestError: ExitCode.REFUSED,
+        TextsRefusedError: ExitCode.REFUSED,
         NotFoundError: ExitCode.REFUSED,
         UnauthenticatedError: ExitCode.REFUSED,
         PermissionDeniedError: ExitCode.REFUSED,

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _LINES_PER_CALL = 16
 """How many results may wait for an earlier one, for each call in flight.
@@ -14,18 +15,18 @@ whole input into memory.
 """
 
 
-class Pipeline(Generic[T]):
+class Pipeline(Generic[T, R]):
     """Runs a call for each item, at most `in_flight` at a time, and writes results in order."""
 
-    def __init__(self, call: Callable[[T], Awaitable[str]], in_flight: int) -> None:
+    def __init__(self, call: Callable[[T], Awaitable[R]], in_flight: int) -> None:
         self._call = call
         self._slots = asyncio.Semaphore(in_flight)
-        self._order: asyncio.Queue[asyncio.Future[str] | None] = asyncio.Queue(
+        self._order: asyncio.Queue[asyncio.Future[R] | None] = asyncio.Queue(
             in_flight * _LINES_PER_CALL
         )
-        self._unwritten: set[asyncio.Future[str]] = set()
+        self._unwritten: set[asyncio.Future[R]] = set()
 
-    async def run(self, items: AsyncIterable[T], write: Callable[[str], None]) -> None:
+    async def run(self, items: AsyncIterable[T], write: Callable[[R], None]) -> None:
         """Writes the result of each item as soon as those before it are written.
 
         What an item's call, or `items` itself, raises is raised here once all before it is written;
@@ -51,18 +52,18 @@ class Pipeline(Generic[T]):
         else:
             await self._order.put(None)
 
-    async def _append(self, result: asyncio.Future[str]) -> None:
+    async def _append(self, result: asyncio.Future[R]) -> None:
         self._unwritten.add(result)
         await self._order.put(result)
 
 
-def _failed(error: Exception) -> asyncio.Future[str]:
-    result: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+def _failed(error: Exception) -> asyncio.Future[R]:
+    result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
     result.set_exception(error)
     return result
 
 
-async def _cancel(*running: asyncio.Future[None] | asyncio.Future[str]) -> None:
+async def _cancel(*running: asyncio.Future[Any]) -> None:
     for each in running:
         each.cancel()
     await asyncio.gather(*running, return_exceptions=True)

@@ -1,44 +1,58 @@
-"""`attendant translate`: a line in, a line out, in the same order, many at a time."""
+"""`attendant translate`: texts in, translations out, in the same order, many at a time."""
 
 import argparse
 import asyncio
-import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from attendant.async_client import AsyncClient
 from attendant.cli.arguments import add_target, add_timeout, positive_count
-from attendant.cli.backoff import Backoff, while_overloaded
+from attendant.cli.as_json import as_json
+from attendant.cli.caller import Caller, Direction
 from attendant.cli.connection import add_key, add_tls, read_connection
-from attendant.cli.decoding import (
-    add_decoding,
-    columns_of,
-    format_translation,
-    one_line,
-    read_options,
-)
+from attendant.cli.decoding import add_decoding, columns_of, format_translation, read_options
 from attendant.cli.feed import feed
-from attendant.cli.lines import Line, lines_of_arguments, lines_of_file, lines_of_stdin
-from attendant.cli.outcome import ExitCode, error_of_call
+from attendant.cli.files import (
+    add_input,
+    add_output,
+    input_size,
+    read_format,
+    read_lines,
+    read_output,
+)
+from attendant.cli.formats.txt import Txt, one_line
+from attendant.cli.formats.unit import Format, Unit, read_units
+from attendant.cli.outcome import CommandError, ExitCode
+from attendant.cli.output import Numbered, Output, OutputFile, StandardOutput, write_now
 from attendant.cli.pipeline import Pipeline
-from attendant.errors import AttendantError
+from attendant.cli.progress_bar import ProgressBar, make_progress_bar
 from attendant.options import Options
-from attendant.translation import TranslationPart
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-T = TypeVar("T")
+_DESCRIPTION = """Translates texts, from the command line, a file or standard input.
 
-_DESCRIPTION = """Translates lines of text, from the command line, a file or standard input.
+Writes the translations in the order of the input, each as soon as it is there. A full server is
+waited for, up to a minute a text. Any other failure ends the command: the translations of all texts
+before it are written, and its place is named on standard error.
 
-Writes one translation a line, in the order of the input, as soon as it is there. A full server is
-waited for, up to a minute a line. Any other failure ends the command: the translations of all lines
-before it are written, and its line is named on standard error.
+formats of files:
+  txt    a text a line, and a translation a line
+  tsv    columns between tabs: that of --column is translated, the translation is a new last one
+  jsonl  a JSON object a line: --field is translated, the translation is set as --output-field
+  srt    subtitles: numbers, times and tags at the edges of lines stay
+  md     Markdown: prose is translated; code, targets of links, HTML and all marks stay
 
 With --num-hypotheses each text gives several lines, best first, that begin with its number and a
-tab. --scores and --alignment add columns, each after a tab.
+tab. --scores and --alignment add columns, each after a tab. With --json each text gives one line,
+an object that has all of that.
+
+With --output a run that broke off, for whatever reason, goes on where it stopped if it is started
+again with --resume, and writes the same bytes as one that did not. Until a run is over, a file that
+ends in .attendant-progress lies beside its output.
 """
 
 
@@ -46,7 +60,7 @@ def add_parser(subcommands: "_SubParsersAction[argparse.ArgumentParser]") -> Non
     """Adds the subcommand's parser."""
     parser = subcommands.add_parser(
         "translate",
-        help="translate lines of text",
+        help="translate texts and files",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -61,113 +75,132 @@ def add_parser(subcommands: "_SubParsersAction[argparse.ArgumentParser]") -> Non
         type=positive_count,
         default=64,
         metavar="N",
-        help="lines to translate at a time (default: %(default)d)",
+        help="texts to translate at a time (default: %(default)d)",
     )
-    add_timeout(parser, 30.0, "one line")
+    add_timeout(parser, 30.0, "one text")
     add_decoding(parser)
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--file", metavar="FILE", help="a file to translate, one text a line")
-    source.add_argument(
-        "texts",
-        nargs="*",
-        default=[],
-        metavar="TEXT",
-        help="texts to translate; standard input if there are none",
-    )
+    add_input(parser)
+    add_output(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
-    """Translates all lines."""
-    asyncio.run(_translate_all(arguments, read_options(arguments)))
+    """Translates all texts."""
+    form = read_format(arguments)
+    options = read_options(arguments, form)
+    bar = make_progress_bar(input_size(arguments), arguments.output is not None)
+    try:
+        asyncio.run(_Run(arguments, form, options, bar).run())
+    finally:
+        if bar is not None:
+            bar.close()
     return ExitCode.OK
 
 
-async def _translate_all(arguments: argparse.Namespace, options: Options) -> None:
-    connection = read_connection(arguments)
-    async with AsyncClient(arguments.target, timeout_s=arguments.timeout_s, **connection) as client:
-        caller = _Caller(client, arguments, options)
-        numbered = enumerate(_source(arguments), start=1)
-        async with aclosing(feed(numbered, ahead=arguments.in_flight)) as lines:
-            if not arguments.stream:
-                await Pipeline(caller.translate, arguments.in_flight).run(lines, _write_line)
-                return
-            async for _, line in lines:
-                await caller.stream(line)
-
-
-class _Caller:
-    """Translates lines as the command line says."""
+class _Run:
+    """One run of the command."""
 
     def __init__(
-        self, client: AsyncClient, arguments: argparse.Namespace, options: Options
+        self,
+        arguments: argparse.Namespace,
+        form: Format,
+        options: Options,
+        bar: ProgressBar | None,
     ) -> None:
-        self._client = client
         self._arguments = arguments
+        self._form = form
         self._options = options
-
-    async def translate(self, numbered: tuple[int, Line]) -> str:
-        """Returns what is written for a line."""
-        number, line = numbered
-
-        async def call() -> str:
-            translation = await self._client.translate(
-                line.text,
-                source_language=self._arguments.source_language,
-                target_language=self._arguments.target_language,
-                model=self._arguments.model,
-                options=self._options,
-            )
-            return format_translation(translation, number, self._options)
-
-        return await _patiently(line, call)
-
-    async def stream(self, line: Line) -> None:
-        """Writes the translation of a line as it grows."""
-        parts, part = await _patiently(line, lambda: self._begin(line))
-        async with aclosing(parts):
-            while part.translation is None:
-                _write(one_line(part.text))
-                try:
-                    part = await anext(parts)
-                except AttendantError as error:
-                    _write_line("")
-                    raise error_of_call(line.place, error) from error
-        _write_line(one_line(part.text) + columns_of(part.translation, self._options))
-
-    async def _begin(
-        self, line: Line
-    ) -> tuple[AsyncGenerator[TranslationPart, None], TranslationPart]:
-        parts = self._client.translate_stream(
-            line.text,
-            source_language=self._arguments.source_language,
-            target_language=self._arguments.target_language,
-            model=self._arguments.model,
-            options=self._options,
+        self._bar = bar
+        self._direction = Direction(
+            arguments.source_language, arguments.target_language, arguments.model
         )
-        return parts, await anext(parts)
+
+    async def run(self) -> None:
+        """Translates everything, or fails with what ends the command."""
+        connection = read_connection(self._arguments)
+        units = _numbered(read_units(self._form, read_lines(self._arguments)))
+        client = AsyncClient(
+            self._arguments.target, timeout_s=self._arguments.timeout_s, **connection
+        )
+        async with client:
+            caller = Caller(client, self._direction, self._options)
+            with self._open_output(units) as output:
+                await self._translate(caller, units, output)
+
+    async def _translate(self, caller: Caller, units: Iterator[Numbered], output: Output) -> None:
+        async def call(numbered: Numbered) -> tuple[Unit, str]:
+            return numbered[1], await self._written(caller, *numbered)
+
+        def write(done: tuple[Unit, str]) -> None:
+            output.write(*done)
+            if self._bar is not None:
+                self._bar.advance(done[0])
+
+        in_flight = self._arguments.in_flight
+        async with aclosing(feed(units, ahead=in_flight)) as ready:
+            if not self._arguments.stream:
+                await Pipeline(call, in_flight).run(ready, write)
+                return
+            async for _, unit in ready:
+                await self._stream(caller, unit)
+
+    async def _written(self, caller: Caller, number: int, unit: Unit) -> str:
+        """Returns what is written for a unit."""
+        if unit.text is None:
+            return "" if self._arguments.json else unit.render(unit.source)
+        translation = await caller.translate(unit, unit.text)
+        if self._arguments.json:
+            return as_json(unit.text, translation, self._options)
+        if isinstance(self._form, Txt):
+            return format_translation(translation, number, self._options) + "\n"
+        return unit.render(translation.text)
+
+    async def _stream(self, caller: Caller, unit: Unit) -> None:
+        """Writes the translation of a line as it grows."""
+        if unit.text is None:
+            write_now(unit.source)
+            return
+        has_begun = False
+        try:
+            async with aclosing(caller.stream(unit, unit.text)) as parts:
+                async for part in parts:
+                    write_now(one_line(part.text))
+                    has_begun = True
+                    if part.translation is not None:
+                        write_now(columns_of(part.translation, self._options) + "\n")
+        except CommandError:
+            if has_begun:
+                write_now("\n")
+            raise
+
+    def _open_output(self, units: Iterator[Numbered]) -> Output:
+        path = read_output(self._arguments)
+        if path is None:
+            return StandardOutput()
+        file = OutputFile(path, self._settings())
+        if self._arguments.resume:
+            file.resume(units, self._bar.skip if self._bar is not None else lambda unit: None)
+        else:
+            file.begin(self._arguments.overwrite)
+        return file
+
+    def _settings(self) -> dict[str, Any]:
+        """What decides what is written, besides the input."""
+        usual = asdict(Options())
+        options = {k: v for k, v in asdict(self._options).items() if v != usual[k]}
+        options.pop("priority", None)
+        return {
+            "--from": self._direction.source_language,
+            "--to": self._direction.target_language,
+            "--model": self._direction.model,
+            "--json": self._arguments.json,
+            "the format": repr(self._form),
+            "decoding": options,
+        }
 
 
-async def _patiently(line: Line, call: Callable[[], Awaitable[T]]) -> T:
-    """Makes a call, again while the server is full; raises `CommandError` naming the line."""
-    try:
-        return await while_overloaded(call, Backoff())
-    except AttendantError as error:
-        raise error_of_call(line.place, error) from error
-
-
-def _source(arguments: argparse.Namespace) -> Iterator[Line]:
-    if arguments.texts:
-        return lines_of_arguments(arguments.texts)
-    if arguments.file is not None:
-        return lines_of_file(arguments.file)
-    return lines_of_stdin()
-
-
-def _write_line(text: str) -> None:
-    _write(text + "\n")
-
-
-def _write(text: str) -> None:
-    sys.stdout.buffer.write(text.encode())
-    sys.stdout.buffer.flush()
+def _numbered(units: Iterator[Unit]) -> Iterator[Numbered]:
+    number = 0
+    for unit in units:
+        number += unit.text is not None
+        yield number, unit

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 @given(st.lists(st.binary(max_size=6)))
 def test_where_the_chunks_end_does_not_matter(chunks: list[bytes]) -> None:
     whole = b"".join(chunks)
-    lines = whole.removesuffix(b"\n").split(b"\n") if whole else []
-    assert list(split_lines(chunks)) == [line.removesuffix(b"\r") for line in lines]
+    lines = list(split_lines(chunks))
+    assert b"".join(lines) == whole
+    assert all(line.endswith(b"\n") for line in lines[:-1])
+    assert all(line and b"\n" not in line[:-1] for line in lines)
 
 
 def test_a_line_is_there_before_the_next_chunk_is_read() -> None:
@@ -27,7 +29,7 @@ def test_a_line_is_there_before_the_next_chunk_is_read() -> None:
         yield b"one\ntw"
         raise AssertionError("read on though a line was there")
 
-    assert next(split_lines(chunks())) == b"one"  # type: ignore[arg-type]
+    assert next(split_lines(chunks())) == b"one\n"  # type: ignore[arg-type]
 
 
 def test_a_line_without_end_stops_at_the_limit() -> None:
@@ -46,11 +48,12 @@ def test_a_line_without_end_stops_at_the_limit() -> None:
 
 def test_lines_of_a_file_have_their_place(tmp_path: Path) -> None:
     path = tmp_path / "texts"
-    path.write_bytes("Füße\r\n\nlast".encode())
+    path.write_bytes("Füße\r\n\na\rb\nlast".encode())
     assert list(lines_of_file(str(path))) == [
-        Line(f"{path}:1", "Füße"),
-        Line(f"{path}:2", ""),
-        Line(f"{path}:3", "last"),
+        Line(f"{path}:1", "Füße", "\r\n"),
+        Line(f"{path}:2", "", "\n"),
+        Line(f"{path}:3", "a\rb", "\n"),
+        Line(f"{path}:4", "last", ""),
     ]
 
 
