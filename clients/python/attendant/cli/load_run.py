@@ -1,0 +1,35 @@
+"""What `attendant load` does once the command line is read. Needs the extra `load`."""
+
+import argparse
+
+from attendant.cli.outcome import ExitCode, error_of_call
+from attendant.errors import AttendantError
+from attendant.load.config import LoadTest
+from attendant.load.event_loop import run_with_exact_timers
+from attendant.load.report_json import as_json
+from attendant.load.report_text import as_text
+from attendant.load.result import Result, describe, now_utc, versions
+from attendant.load.session import measure
+from attendant.load.summary import Summary, summarize
+
+
+def run_once(test: LoadTest, arguments: argparse.Namespace) -> ExitCode:
+    """Runs a test and prints its figures."""
+    result = _result(test)
+    print(as_json(result) if arguments.json else as_text(result), flush=True)
+    return _exit_code(result.summary)
+
+
+def _result(test: LoadTest) -> Result:
+    started_at = now_utc()
+    try:
+        recording = run_with_exact_timers(measure(test))
+    except AttendantError as error:
+        raise error_of_call(test.endpoint.target, error) from error
+    return Result(started_at, describe(test), versions(), summarize(recording))
+
+
+def _exit_code(summary: Summary) -> ExitCode:
+    if summary.arrivals and not summary.answered:
+        return ExitCode.UNAVAILABLE
+    return ExitCode.OK
