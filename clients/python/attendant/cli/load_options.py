@@ -1,7 +1,9 @@
 """The options of `attendant load` that say what to send, and the test that they make."""
 
 import argparse
+from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 
 from attendant.cli.arguments import add_target, add_timeout, positive_count, positive_number
 from attendant.cli.connection import add_key, add_tls, read_connection
@@ -16,14 +18,17 @@ from attendant.load.config import (
     OpenLoop,
     Pattern,
     ProtocolName,
+    Replay,
     Timing,
     WeightedOptions,
 )
 from attendant.load.mix import parse_weighted_options
 from attendant.load.sentences import SENTENCES
+from attendant.load.trace import read_trace
 from attendant.options import Options
 
 _BUILT_IN_LANGUAGE = "en"
+_SHORTEST_REPLAY_S = 1.0
 
 
 def add_load_options(parser: argparse.ArgumentParser) -> None:
@@ -41,11 +46,15 @@ def read_test(arguments: argparse.Namespace) -> LoadTest:
     if arguments.target is None:
         raise usage_error("--target: must name the server")
     try:
+        content, pattern = _content(arguments), _pattern(arguments)
+        if isinstance(pattern, Replay):
+            pattern = _cut(pattern, arguments)
+            content = replace(content, texts=[request.text for request in pattern.requests])
         return LoadTest(
             endpoint=_endpoint(arguments),
-            pattern=_pattern(arguments),
-            timing=_timing(arguments),
-            content=_content(arguments),
+            pattern=pattern,
+            timing=_timing(arguments, pattern),
+            content=content,
             seed=arguments.seed,
             workers=arguments.workers,
         )
@@ -63,6 +72,9 @@ def _add_pattern(group: "argparse._ArgumentGroup") -> None:
     pattern.add_argument("--rate", type=positive_number, help="open loop: requests a second")
     pattern.add_argument(
         "--concurrency", type=positive_count, metavar="N", help="closed loop: requests at a time"
+    )
+    pattern.add_argument(
+        "--replay", metavar="FILE", help="requests with their own times, a JSON object a line"
     )
     group.add_argument(
         "--arrivals",
@@ -141,13 +153,33 @@ def _pattern(arguments: argparse.Namespace) -> Pattern:
         return ClosedLoop(arguments.concurrency)
     if arguments.rate is not None:
         return OpenLoop(arguments.rate, arguments.arrivals)
-    raise usage_error("--rate or --concurrency: one of them says how much to send")
+    if arguments.replay is not None:
+        return _replay(arguments)
+    raise usage_error("--rate, --concurrency or --replay: one of them says how much to send")
 
 
-def _timing(arguments: argparse.Namespace) -> Timing:
+def _replay(arguments: argparse.Namespace) -> Replay:
+    if arguments.file is not None or arguments.options:
+        raise usage_error("--replay: a trace has its own texts and options")
+    lines = ((line.place, line.text) for line in lines_of_file(arguments.replay))
+    return read_trace(lines, arguments.source_language, arguments.target_language)
+
+
+def _cut(replay: Replay, arguments: argparse.Namespace) -> Replay:
+    """A trace as far as it is to be replayed."""
     if arguments.duration_s is None:
+        return replay
+    count = bisect_left(replay.due_s, arguments.warm_up_s + arguments.duration_s)
+    return Replay(replay.due_s[:count], replay.requests[:count])
+
+
+def _timing(arguments: argparse.Namespace, pattern: Pattern) -> Timing:
+    duration_s = arguments.duration_s
+    if duration_s is None and isinstance(pattern, Replay):
+        duration_s = max(pattern.due_s[-1] - arguments.warm_up_s, _SHORTEST_REPLAY_S)
+    if duration_s is None:
         raise usage_error("--duration: must say for how long")
-    return Timing(arguments.duration_s, arguments.warm_up_s, arguments.windows)
+    return Timing(duration_s, arguments.warm_up_s, arguments.windows)
 
 
 def _content(arguments: argparse.Namespace) -> Content:
@@ -165,6 +197,6 @@ def _texts(arguments: argparse.Namespace) -> Sequence[str]:
         if not texts:
             raise usage_error(f"{arguments.file}: has no text in it")
         return texts
-    if arguments.source_language != _BUILT_IN_LANGUAGE:
+    if arguments.source_language != _BUILT_IN_LANGUAGE and arguments.replay is None:
         raise usage_error("--from: the built-in sentences are English; give others with --file")
     return SENTENCES

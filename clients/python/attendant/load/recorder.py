@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from attendant.load.answer import Answer
 from attendant.load.config import Timing
+from attendant.load.progress import Counters, Progress
 from attendant.load.tally import ANSWERED, Tally
 
 
@@ -50,9 +51,11 @@ class Recorder:
         self._timing = timing
         windows = [Tally() for _ in range(timing.num_windows)]
         self._recording = Recording(timing, Tally(), windows)
+        self._counters = Counters()
 
     def due(self, due_s: float) -> None:
         """Counts a request, whatever becomes of it."""
+        self._counters.due()
         self._of_request(due_s).arrivals += 1
 
     def sent(self, due_s: float, sent_s: float) -> None:
@@ -61,6 +64,7 @@ class Recorder:
 
     def failed(self, due_s: float, status: str) -> None:
         """Notes that a request failed with the name of a status code."""
+        self._counters.failed()
         self._of_request(due_s).statuses[status] += 1
 
     def answered(self, due_s: float, done_s: float, answer: Answer) -> None:
@@ -69,6 +73,7 @@ class Recorder:
         Timed from when it was due, not from when it left: a client that waits for a slow server
         before it sends again would leave out the very requests that the slowness hurts.
         """
+        self._counters.answered(done_s - due_s)
         tally = self._of_request(due_s)
         tally.statuses[ANSWERED] += 1
         tally.latency.record(done_s - due_s)
@@ -93,6 +98,10 @@ class Recorder:
         tally = self._of_request((from_s + to_s) / 2)
         tally.cpu_s += cpu_s
         tally.cpu_span_s += to_s - from_s
+
+    def progress(self, now_s: float, cpu_share: float) -> Progress:
+        """Returns how the run is getting on."""
+        return self._counters.progress(now_s, cpu_share)
 
     def recording(self) -> Recording:
         """Returns all that has been noted."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from attendant.load.config import ClosedLoop, LoadTest, OpenLoop
+from attendant.load.config import ClosedLoop, LoadTest, OpenLoop, Replay
 from attendant.load.mix import describe_options
 from attendant.load.summary import Summary
 
@@ -62,11 +62,18 @@ def describe(test: LoadTest) -> dict[str, Value]:
         "to": content.target_language,
         "texts": len(content.texts),
         "mean_characters": sum(map(len, content.texts)) / len(content.texts),
-        "options": "; ".join(f"{e.weight:g}: {describe_options(e.options)}" for e in content.mix),
+        "options": _describe_mix(test),
         "timeout_s": endpoint.timeout_s,
         "seed": test.seed,
         "workers": test.workers,
     }
+
+
+def _describe_mix(test: LoadTest) -> str:
+    if isinstance(test.pattern, Replay):
+        return "each request's own"
+    entries = (f"{e.weight:g}: {describe_options(e.options)}" for e in test.content.mix)
+    return "; ".join(entries)
 
 
 def _describe_pattern(test: LoadTest) -> dict[str, Value]:

@@ -145,7 +145,10 @@ def test_a_missing_target_is_named(capsys: Output) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--duration", "1"), "--rate or --concurrency: one of them says how much to send"),
+        (
+            ("--duration", "1"),
+            "--rate, --concurrency or --replay: one of them says how much to send",
+        ),
         (("--rate", "1"), "--duration: must say for how long"),
         (("--rate", "1", "--duration", "1", "--warm-up", "-1"), "warm_up_s: must be a number"),
         (("--rate", "1", "--duration", "1", "--windows", "9999"), "windows: must be 1 to 1000"),
@@ -171,6 +174,32 @@ def test_a_closed_loop_keeps_so_many_requests_running(server: EchoServer, capsys
     # One more than was due: the request that goes before the run.
     assert len(server.requests) == run["arrivals"] + run["warm_up"]["arrivals"] + 1
     assert run["parameters"]["loop"] == "closed"
+
+
+def test_a_trace_is_replayed_at_its_own_times(
+    server: EchoServer, capsys: Output, tmp_path: Path
+) -> None:
+    lines = [
+        f'{{"at_s": {50 + n / 20}, "text": "text {n}", "options": {{"beam_size": {n}}}}}'
+        for n in range(1, 11)
+    ]
+    (tmp_path / "trace").write_text("\n".join(lines))
+    options = ("--replay", f"{tmp_path}/trace", "--json", "--warm-up", "0.12")
+    assert main(["load", "--target", server.target, *options]) == 0
+    run = figures(capsys)
+    assert (run["warm_up"]["answered"], run["answered"]) == (3, 7)
+    assert [request.options.beam_size for request in server.requests[1:]] == list(range(1, 11))
+    assert run["parameters"]["loop"] == "replay"
+    assert main(["load", "--target", server.target, *options, "--duration", "0.1"]) == 0
+    assert figures(capsys)["answered"] == 2
+    assert main(["load", "--target", server.target, *options, "--options", "1"]) == 2
+
+
+def test_two_workers_make_one_report(server: EchoServer, capsys: Output) -> None:
+    assert load(server.target, "--workers", "2", "--arrivals", "constant", "--json") == 0
+    run = figures(capsys)
+    assert (run["arrivals"], run["answered"]) == (50, 50)
+    assert len(run["client"]["cpu_shares"]) == 2
 
 
 def test_options_are_mixed_by_weight(server: EchoServer, capsys: Output) -> None:
