@@ -10,7 +10,7 @@ from rich.table import Table
 
 from attendant.load.config import Timing
 from attendant.load.progress import Progress
-from attendant.load.report_text import milliseconds
+from attendant.load.quantity import milliseconds
 
 
 def nobody(progress: Progress) -> None:

@@ -1,7 +1,9 @@
 """A result as JSON, for programs."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from attendant.load.result import Result
@@ -10,9 +12,14 @@ FORMAT = 1
 """Of the file; counts up when a field changes its meaning or goes."""
 
 
-def as_json(result: Result) -> str:
-    """Returns the result as one JSON object, its figures named as in `Summary`."""
-    return json.dumps(as_dict(result), indent=2)
+def as_json(result: Result, further: Mapping[str, object] = MappingProxyType({})) -> str:
+    """Returns the result as one JSON object, its figures named as in `Summary`.
+
+    Args:
+        result: What to write.
+        further: Fields beside those of the result.
+    """
+    return json.dumps({**as_dict(result), **further}, indent=2)
 
 
 def as_dict(result: Result) -> dict[str, Any]:

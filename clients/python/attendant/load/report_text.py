@@ -1,6 +1,7 @@
 """A result as lines to read."""
 
 from attendant.load.confidence import Interval
+from attendant.load.quantity import milliseconds
 from attendant.load.result import Result
 from attendant.load.summary import ClientUse, Latency, Rates, Summary
 
@@ -17,20 +18,25 @@ _LABELS = {
 
 def as_text(result: Result) -> str:
     """Returns the figures as lines to read, the warnings last."""
+    lines = [f"{heading:<12}{text}" for heading, text in text_rows(result)]
+    return "\n".join(lines + warnings_of(result.summary))
+
+
+def text_rows(result: Result) -> list[tuple[str, str]]:
+    """Returns what was asked for and the figures, each a heading and a line to read."""
     summary = result.summary
-    lines = [
-        f"load        {describe_load(result)}",
+    return [
+        ("load", describe_load(result)),
         *_warm_up(summary),
-        f"requests    {summary.arrivals:,} in {summary.elapsed_s:.1f} s",
-        f"answered    {summary.answered:,} ({_percent(summary.answered, summary.arrivals)})",
-        f"throughput  {_throughput(summary.rates)}",
-        f"latency     {_latency(summary.latency)}",
+        ("requests", f"{summary.arrivals:,} in {summary.elapsed_s:.1f} s"),
+        ("answered", f"{summary.answered:,} ({_percent(summary.answered, summary.arrivals)})"),
+        ("throughput", _throughput(summary.rates)),
+        ("latency", _latency(summary.latency)),
         *_streaming(summary),
-        *_confidence(summary),
-        f"errors      {_errors(summary)}",
-        f"client      {_client(summary.client)}",
+        ("windows", _confidence(summary)),
+        ("errors", _errors(summary)),
+        ("client", _client(summary.client)),
     ]
-    return "\n".join(lines + warnings_of(summary))
 
 
 def describe_load(result: Result) -> str:
@@ -58,11 +64,6 @@ def warnings_of(summary: Summary) -> list[str]:
     return warnings
 
 
-def milliseconds(seconds: float) -> str:
-    """Returns a time as milliseconds to read."""
-    return f"{seconds * 1000:,.1f} ms"
-
-
 def _few(count: int) -> str:
     sure = next(label for most, label in _SURE if count < most)
     return f"note: of {count:,} answers {sure}."
@@ -75,18 +76,15 @@ _SURE = (
 )
 
 
-def _warm_up(summary: Summary) -> list[str]:
+def _warm_up(summary: Summary) -> list[tuple[str, str]]:
     warm_up = summary.warm_up
     if not warm_up.arrivals:
         return []
-    failed = sum(warm_up.errors.values())
-    latency = warm_up.latency
-    times = (
-        f", p50 {milliseconds(latency.p50_s)}  p99 {milliseconds(latency.p99_s)}" if latency else ""
-    )
-    return [
-        f"warm-up     {warm_up.arrivals:,} requests, {failed:,} failed{times}; not counted below"
-    ]
+    text = f"{warm_up.arrivals:,} requests, {sum(warm_up.errors.values()):,} failed"
+    if warm_up.latency is not None:
+        p50_s, p99_s = warm_up.latency.p50_s, warm_up.latency.p99_s
+        text += f", p50 {milliseconds(p50_s)}  p99 {milliseconds(p99_s)}"
+    return [("warm-up", f"{text}; not counted below")]
 
 
 def _throughput(rates: Rates) -> str:
@@ -105,25 +103,25 @@ def _latency(latency: Latency | None) -> str:
     )
 
 
-def _streaming(summary: Summary) -> list[str]:
-    lines = []
+def _streaming(summary: Summary) -> list[tuple[str, str]]:
+    rows = []
     if summary.first_token is not None:
-        lines.append(f"first text  {_latency(summary.first_token)}")
+        rows.append(("first text", _latency(summary.first_token)))
     if summary.between_tokens is not None:
-        lines.append(f"then each   {_latency(summary.between_tokens)}")
-    return lines
+        rows.append(("then each", _latency(summary.between_tokens)))
+    return rows
 
 
-def _confidence(summary: Summary) -> list[str]:
+def _confidence(summary: Summary) -> str:
     found = summary.confidence
     if found.throughput is None or found.p50_s is None or found.p99_s is None:
-        return [f"windows     fewer than 6 of {summary.window_s:g} s had answers: no intervals"]
-    return [
-        f"windows     {len(summary.windows)} of {summary.window_s:g} s, median (95 % interval): "
+        return f"fewer than 6 of {summary.window_s:g} s had answers: no intervals"
+    return (
+        f"{len(summary.windows)} of {summary.window_s:g} s, median (95 % interval): "
         f"p50 {_interval(found.p50_s)}  p99 {_interval(found.p99_s)}  "
         f"throughput {found.throughput.median:,.1f} a second "
         f"({found.throughput.low:,.1f} to {found.throughput.high:,.1f})"
-    ]
+    )
 
 
 def _interval(interval: Interval) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.context import SpawnProcess
 
 import grpc
 
@@ -105,7 +105,7 @@ def _processes(test: LoadTest) -> Iterator[list[Connection]]:
     They are spawned, not forked: gRPC has threads, which a fork would leave behind.
     """
     context = multiprocessing.get_context("spawn")
-    workers: list[BaseProcess] = []
+    workers: list[SpawnProcess] = []
     pipes: list[Connection] = []
     try:
         for index in range(test.workers):
