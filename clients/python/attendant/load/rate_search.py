@@ -56,7 +56,7 @@ def find_highest_rate(try_rate: Callable[[float], Trial[Run]], start_rate: float
 
     Doubles the rate until it does not hold, or halves it until it does; then halves the gap, by
     ratio, until it is 5 %. Then the rate must hold once more: of many trials near the edge a lucky
-    one is not rare. Where it does not, it is lowered by 5 % until one does.
+    one is not rare. Where it does not, it is lowered by 5 % until one holds twice.
 
     Args:
         try_rate: Makes a run at a rate.
@@ -108,11 +108,14 @@ class _Searcher(Generic[Run]):
             self._try((self._low * self._high) ** 0.5)
 
     def confirm(self) -> None:
-        """Has the rate hold once more."""
-        rate = self._low
-        while not self._try(rate):
-            self.best = None
-            rate /= _PRECISION
+        """Has a rate hold twice."""
+        rate, times_held = self._low, 1
+        while times_held < 2:
+            if self._try(rate):
+                times_held += 1
+            else:
+                self.best, times_held = None, 0
+                rate /= _PRECISION
 
     def ending(self) -> Ending:
         """What the search has found."""

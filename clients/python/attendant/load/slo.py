@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from attendant.load.histogram import Histogram
-from attendant.load.quantity import milliseconds, parse_time
+from attendant.load.quantity import parse_time
 from attendant.load.tally import Tally
 
 _FORM = re.compile(r"(?:(first_token|between_tokens)_)?p(\d+(?:[._]\d+)?)=(.+)")
@@ -46,7 +46,7 @@ class Objective:
 
     def __str__(self) -> str:
         kind = "" if self.kind is Kind.LATENCY else f"{self.kind}_"
-        return f"{kind}p{self.percent:g}={milliseconds(self.limit_s).replace(' ', '')}"
+        return f"{kind}p{self.percent:g}={self.limit_s * 1000:g}ms"
 
 
 def parse_objective(text: str) -> Objective:
