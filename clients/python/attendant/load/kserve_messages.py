@@ -38,6 +38,7 @@ _PLAIN = (
 )
 _SAMPLING = ("temperature", "top_k", "top_p", "seed")
 _FINAL = "triton_final_response"
+_ZERO = bytes(4)
 
 Value = bool | int | float | str
 
@@ -50,7 +51,11 @@ class Translated:
     """The translation; in a stream the part of it that is new."""
 
     source_tokens: int
+    """Of the text; 0 where the answer does not tell, as in the parts of a stream."""
+
     target_tokens: int
+    """Of the translation; likewise."""
+
     is_last: bool
     """Whether no more answers to the request follow."""
 
@@ -79,7 +84,7 @@ def build_infer_request(request: Request, model: str, is_streamed: bool) -> pb.M
 
 
 def parse_infer_response(response: pb.ModelInferResponse) -> Translated:
-    """Reads an answer; raises `InternalError` for one without what was asked for."""
+    """Reads an answer; raises `InternalError` for one without a translation."""
     raw = dict(
         zip(
             (output.name for output in response.outputs), response.raw_output_contents, strict=False
@@ -88,12 +93,12 @@ def parse_infer_response(response: pb.ModelInferResponse) -> Translated:
     try:
         return Translated(
             text=_first_text(raw["translation"]),
-            source_tokens=struct.unpack_from("<i", raw["num_source_tokens"])[0],
-            target_tokens=struct.unpack_from("<i", raw["num_target_tokens"])[0],
+            source_tokens=_first_number(raw.get("num_source_tokens", _ZERO)),
+            target_tokens=_first_number(raw.get("num_target_tokens", _ZERO)),
             is_last=response.parameters[_FINAL].bool_param,
         )
     except (KeyError, struct.error) as error:
-        raise InternalError("the answer has no translation, or not how long it is") from error
+        raise InternalError("the answer has no translation") from error
 
 
 def parse_stream_error(message: str) -> AttendantError:
@@ -114,6 +119,11 @@ def _add_text(message: pb.ModelInferRequest, name: str, text: str) -> None:
 def _first_text(raw: bytes) -> str:
     (length,) = struct.unpack_from("<I", raw)
     return raw[4 : 4 + length].decode(errors="replace")
+
+
+def _first_number(raw: bytes) -> int:
+    (number,) = struct.unpack_from("<i", raw)
+    return int(number)
 
 
 def _values(options: Options) -> dict[str, Value]:
