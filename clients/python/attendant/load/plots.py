@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT = 720, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 18, 40
 _COLORS = ("#2563a8", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be123c", "#0e7490", "#525252")
 _NUM_TICKS = 5
 
@@ -64,7 +64,7 @@ def as_svg(plot: Plot) -> str:
             *(_y_tick(y(value), label) for value, label in y_ticks),
             *(_x_tick(x(value), label) for value, label in x_ticks),
             _text(_WIDTH / 2, _HEIGHT - 4, plot.x_label, "middle"),
-            _text(_LEFT, _TOP - 2, plot.y_label, "start"),
+            _text(_LEFT, _TOP - 6, plot.y_label, "start"),
             *(_line(series, n, x, y) for n, series in enumerate(plot.series)),
             "</svg>",
             _legend(plot.series),

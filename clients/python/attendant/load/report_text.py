@@ -43,7 +43,7 @@ def describe_load(result: Result) -> str:
     """Returns what was asked for in a line."""
     given = result.parameters
     kinds = {
-        "open": f"open loop, {given.get('arrivals')}, {given.get('rate')} requests a second",
+        "open": f"open loop, {given.get('arrivals')}, {given.get('rate', 0):g} requests a second",
         "closed": f"closed loop, {given.get('concurrency')} callers",
         "replay": f"replay of {given.get('requests')} requests",
     }

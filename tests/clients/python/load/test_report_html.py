@@ -120,12 +120,12 @@ def path_of(plot: ElementTree.Element) -> str:
 
 
 def test_a_line_goes_where_its_values_say() -> None:
-    # 0 to 10 along x is 64 to 708, 0 to 100 up y is 220 down to 12.
-    assert path_of(plot_of((0, 0), (5, 50), (10, 100))) == "M64.0 220.0h0L386.0 116.0L708.0 12.0"
+    # 0 to 10 along x is 64 to 708, 0 to 100 up y is 220 down to 18.
+    assert path_of(plot_of((0, 0), (5, 50), (10, 100))) == "M64.0 220.0h0L386.0 119.0L708.0 18.0"
 
 
 def test_a_gap_breaks_the_line() -> None:
-    assert path_of(plot_of((0, 0), None, (10, 100))) == "M64.0 220.0h0M708.0 12.0h0"
+    assert path_of(plot_of((0, 0), None, (10, 100))) == "M64.0 220.0h0M708.0 18.0h0"
 
 
 @pytest.mark.parametrize("points", [[(3.0, 0.0)], [(0.0, 0.0), (0.0, 0.0)], [(1e9, 1e-9)]])
