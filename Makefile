@@ -40,7 +40,7 @@ PACKAGED := pyproject.toml protos/python/pyproject.toml clients/python/pyproject
 
 .venv/installed: $(PACKAGED)
 	$(PYTHON) -m venv .venv
-	$(SERVE)/pip install --quiet --disable-pip-version-check '.[cpu]' -e protos/python -e clients/python
+	$(SERVE)/pip install --quiet --disable-pip-version-check '.[cpu]' -e protos/python -e 'clients/python[load]'
 	touch $@
 
 .venv-dev/installed: $(PACKAGED)
