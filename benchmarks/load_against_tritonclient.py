@@ -101,7 +101,7 @@ def triton_median_s(plan: Plan) -> float:
     found = json.loads(done.stdout)
     if found["failures"]:
         raise SystemExit(f"{len(found['failures'])} requests failed: {found['failures'][0]}")
-    return statistics.median(found["latencies_s"])
+    return float(statistics.median(found["latencies_s"]))
 
 
 def attendant_run(plan: Plan) -> Mapping[str, Any]:

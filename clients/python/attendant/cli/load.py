@@ -27,13 +27,14 @@ def add_parser(subcommands: "_SubParsersAction[argparse.ArgumentParser]") -> Non
     parser = subcommands.add_parser(
         "load",
         help="measure a server under load",
+        usage="attendant load [options]\n       attendant load compare A.json B.json",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_load_options(parser)
     _add_report(parser.add_argument_group("report"))
     parser.set_defaults(run=run)
-    own = parser.add_subparsers(title="commands", metavar="COMMAND")
+    own = parser.add_subparsers(title="commands", metavar="COMMAND", prog="attendant load")
     _add_compare(own)
 
 

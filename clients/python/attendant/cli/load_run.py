@@ -1,6 +1,7 @@
 """What `attendant load` does once the command line is read. Needs the extra `load`."""
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ from attendant.cli.outcome import CommandError, ExitCode, error_of_call
 from attendant.errors import AttendantError
 from attendant.load.config import LoadTest, OpenLoop
 from attendant.load.event_loop import run_with_exact_timers
-from attendant.load.live import live_view, nobody
+from attendant.load.live import live_view
+from attendant.load.progress import nobody
 from attendant.load.rate_search import Trial, find_highest_rate
 from attendant.load.recorder import Recording
 from attendant.load.report_json import as_dict
@@ -71,7 +73,8 @@ def _measured(test: LoadTest) -> tuple[Recording, Result]:
 def _record(test: LoadTest) -> Recording:
     """Sends from this process only if it has nothing else to do."""
     console = Console(stderr=True)
-    if console.is_terminal:
+    # Not rich's own guess: an environment that forces colours makes it take a file for a terminal.
+    if sys.stderr.isatty() and not console.is_dumb_terminal:
         with live_view(console, test.timing) as watch:
             return measure_in_processes(test, watch)
     if test.workers > 1:

@@ -25,6 +25,7 @@ _SHOWN = (
     "target_tokens_per_s",
     "error_share",
 )
+_NEEDED = {"parameters", "client", "confidence"} | {figure.path[0] for figure in FIGURES.values()}
 
 
 class Change(StrEnum):
@@ -80,7 +81,7 @@ def read_result(path: str) -> Run:
         run = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: no JSON in UTF-8: {error}") from error
-    if not isinstance(run, dict) or run.get("format") != FORMAT:
+    if not isinstance(run, dict) or run.get("format") != FORMAT or not run.keys() >= _NEEDED:
         raise ValueError(f"{path}: not a result that this version of attendant load wrote")
     return run
 

@@ -13,10 +13,6 @@ from attendant.load.progress import Progress
 from attendant.load.quantity import milliseconds
 
 
-def nobody(progress: Progress) -> None:
-    """Watches nothing."""
-
-
 @contextmanager
 def live_view(console: Console, timing: Timing) -> Iterator[Callable[[Progress], None]]:
     """Shows a run on a terminal for the length of a block; yields whom to tell of it."""

@@ -71,3 +71,7 @@ def together(workers: Sequence[Progress]) -> Progress:
         recent_s=tuple(latency_s for worker in workers for latency_s in worker.recent_s),
         cpu_share=max(worker.cpu_share for worker in workers),
     )
+
+
+def nobody(progress: Progress) -> None:
+    """Watches nothing."""

@@ -17,7 +17,7 @@ from attendant.load.config import (
     Share,
 )
 from attendant.load.mix import requests_of
-from attendant.load.progress import Progress
+from attendant.load.progress import Progress, nobody
 from attendant.load.protocol_attendant import connect_attendant
 from attendant.load.protocol_kserve import connect_kserve
 from attendant.load.recorder import Recorder, Recording
@@ -43,7 +43,7 @@ async def measure(
     test: LoadTest,
     share: Share = WHOLE,
     start: Callable[[], Awaitable[float]] = start_now,
-    watch: Callable[[Progress], None] | None = None,
+    watch: Callable[[Progress], None] = nobody,
 ) -> Recording:
     """Sends a worker's share of the load and returns what was recorded.
 
@@ -54,7 +54,7 @@ async def measure(
         test: What to do.
         share: Which part of it.
         start: Is asked, once the connection is there, when to begin, by the event loop's clock.
-        watch: Is told, twice a second, how it is getting on; None for nobody.
+        watch: Is told, twice a second, how it is getting on; if it raises, the run ends.
 
     Raises:
         AttendantError: The server refuses the first request.
@@ -65,11 +65,11 @@ async def measure(
         recorder, clock = Recorder(test.timing), RunClock(await start())
         # Each call has its own deadline: after it there should be nothing left to wait for.
         loop = Loop(send, recorder, clock, test.endpoint.timeout_s + _DRAIN_MARGIN_S)
-        reporting = asyncio.ensure_future(_report(recorder, clock, watch)) if watch else None
-        async with asyncio.TaskGroup() as run:
-            run.create_task(watch_processor(recorder, clock, test.timing))
-            run.create_task(_run(loop, test, share, requests))
-        if reporting is not None:
+        async with asyncio.TaskGroup() as beside:
+            reporting = beside.create_task(_report(recorder, clock, watch))
+            async with asyncio.TaskGroup() as run:
+                run.create_task(watch_processor(recorder, clock, test.timing))
+                run.create_task(_run(loop, test, share, requests))
             reporting.cancel()
         return recorder.recording()
 

@@ -211,7 +211,9 @@ def test_a_terminal_shows_the_run_while_it_runs_and_a_pipe_nothing(server: EchoS
     assert b"of a core" in shown
     assert printed.startswith("load ")
     assert "\x1b" not in printed
-    piped = subprocess.run(command, capture_output=True, text=True, check=True)
+    # Not even where the environment asks for colours.
+    environment["FORCE_COLOR"] = "1"
+    piped = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert piped.stderr == ""
 
 

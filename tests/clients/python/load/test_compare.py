@@ -77,7 +77,12 @@ def test_results_are_read_from_files(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(as_json(CALM))
     assert read_result(str(path)) == json.loads(as_json(CALM))
-    for text, problem in (("{", "no JSON"), ("[]", "not a result"), ('{"format": 9}', "not a")):
+    for text, problem in (
+        ("{", "no JSON"),
+        ("[]", "not a result"),
+        ('{"format": 1}', "not a"),
+        ('{"format": 9}', "not a"),
+    ):
         path.write_text(text)
         with pytest.raises(ValueError, match=rf"a\.json: {problem}"):
             read_result(str(path))

@@ -32,6 +32,13 @@ def test_workers_together_send_each_text_equally_often(count: int) -> None:
     assert set(sent.values()) == {10 * count}
 
 
+def test_workers_take_turns() -> None:
+    content = Content(TEXTS, "en", "de")
+    sent = [list(islice(requests_of(content, 1, Share(index, 2)), 3)) for index in range(2)]
+    assert [request.text for request in sent[0]] == ["one", "three", "one"]
+    assert [request.text for request in sent[1]] == ["two", "four", "two"]
+
+
 def test_options_are_drawn_by_weight_and_by_seed() -> None:
     mix = (WeightedOptions(3, Options()), WeightedOptions(1, Options(beam_size=4)))
     content = Content(TEXTS, "en", "de", mix)

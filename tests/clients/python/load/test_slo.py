@@ -52,8 +52,9 @@ def test_a_promise_is_kept_by_the_share_that_is_within_it() -> None:
 
 
 def test_requests_that_fail_break_it() -> None:
-    assert Objective(Kind.LATENCY, 99, 0.011).is_held(tally_of())
-    assert not Objective(Kind.LATENCY, 99, 0.011).is_held(tally_of(num_failed=8))
+    # Of those that were answered 99 % are within 11 ms; of all that were due, 98.2 %.
+    assert Objective(Kind.LATENCY, 98.5, 0.011).is_held(tally_of())
+    assert not Objective(Kind.LATENCY, 98.5, 0.011).is_held(tally_of(num_failed=8))
     assert not Objective(Kind.BETWEEN_TOKENS, 99.5, 10).is_held(
         tally_of(num_failed=8, is_streamed=True)
     )
