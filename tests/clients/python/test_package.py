@@ -3,15 +3,29 @@
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import requires
 
 import attendant
+
+from demos.server_process import REPOSITORY
+
+PYPROJECT = REPOSITORY / "clients" / "python" / "pyproject.toml"
 
 
 def test_installing_brings_grpc_and_protobuf_and_nothing_heavy() -> None:
     lines = [line for line in requires("attendant") or [] if "extra ==" not in line]
     names = {re.split(r"[<>=~! ]", line)[0] for line in lines}
     assert names == {"attendant-protos", "grpcio", "grpcio-health-checking", "protobuf"}
+
+
+def test_the_load_tester_needs_two_libraries_more() -> None:
+    project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
+    extras = {
+        name: {re.split(r"[<>=~! ]", line)[0] for line in lines}
+        for name, lines in project["optional-dependencies"].items()
+    }
+    assert extras == {"load": {"hdrhistogram", "rich"}}
 
 
 def test_importing_brings_nothing_of_the_server_or_of_training() -> None:

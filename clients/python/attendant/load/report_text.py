@@ -141,7 +141,7 @@ def _client(client: ClientUse) -> str:
     line = f"{shares} of a core, sends late by p50 {milliseconds(client.send_lateness_p50_s)}"
     line += f"  p99 {milliseconds(client.send_lateness_p99_s)}"
     ceiling = client.ceiling_per_s
-    return line + (f"; it could send about {ceiling:,.0f} a second" if ceiling else "")
+    return line + (f"; at 80% it would send about {ceiling:,.0f} a second" if ceiling else "")
 
 
 def _bottleneck(client: ClientUse) -> str:

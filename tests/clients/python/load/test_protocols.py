@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from attendant import (
+    TLS,
     EarlyStopping,
     InternalError,
     NotFoundError,
@@ -27,7 +29,10 @@ from attendant.load.kserve_messages import (
 from attendant.load.kserve_stubs import inference_pb2 as pb
 from attendant.load.session import connect
 
+from tests.certificates import Authority
+
 from ..echo_server import EchoServer, refuse
+from ..secure_server import add_tls
 from .kserve_server import KserveServer, text_of
 
 REQUEST = Request("two small dogs", "en", "de")
@@ -104,6 +109,17 @@ def test_keys_are_shown_to_both(server: EchoServer, kserve: KserveServer) -> Non
     for which in (server, kserve):
         ask(replace(endpoint_of(which), api_key="a-key"))
     assert shown == ["Bearer a-key"] * 2
+
+
+def test_both_speak_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    for which in (EchoServer(), KserveServer()):
+        target = add_tls(which, authority.issue("server"))  # type: ignore[arg-type]
+        with which:
+            endpoint = replace(endpoint_of(which), target=target)
+            assert ask(replace(endpoint, tls=TLS(ca=authority.file))).target_tokens == 4
+            with pytest.raises(UnavailableError):  # an authority that it does not trust
+                ask(replace(endpoint, tls=TLS()))
 
 
 def parameters_of(options: Options, is_streamed: bool = False) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def test_the_text_holds_every_figure() -> None:
         "p99 10.0 ms (10.0 to 10.0)  throughput 50.0 a second (50.0 to 50.0)",
         "errors      none",
         "client      12% of a core, sends late by p50 0.2 ms  p99 1.1 ms; "
-        "it could send about 333 a second",
+        "at 80% it would send about 333 a second",
         "note: of 1,000 answers p99.99 is the slowest one.",
     ]
 
