@@ -18,6 +18,7 @@ from attendant.load.progress import nobody
 from attendant.load.rate_search import Trial, find_highest_rate
 from attendant.load.recorder import Recording
 from attendant.load.report_json import as_dict
+from attendant.load.report_text import describe_load
 from attendant.load.result import Result, describe, now_utc, versions
 from attendant.load.search_report import Attempt
 from attendant.load.session import measure
@@ -75,7 +76,7 @@ def _record(test: LoadTest) -> Recording:
     console = Console(stderr=True)
     # Not rich's own guess: an environment that forces colours makes it take a file for a terminal.
     if sys.stderr.isatty() and not console.is_dumb_terminal:
-        with live_view(console, test.timing) as watch:
+        with live_view(console, describe_load(describe(test)), test.timing) as watch:
             return measure_in_processes(test, watch)
     if test.workers > 1:
         return measure_in_processes(test, nobody)

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import quantiles
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from attendant.load.config import Timing
 from attendant.load.progress import Progress
@@ -14,14 +15,21 @@ from attendant.load.quantity import milliseconds
 
 
 @contextmanager
-def live_view(console: Console, timing: Timing) -> Iterator[Callable[[Progress], None]]:
-    """Shows a run on a terminal for the length of a block; yields whom to tell of it."""
+def live_view(console: Console, load: str, timing: Timing) -> Iterator[Callable[[Progress], None]]:
+    """Shows a run on a terminal for the length of a block; yields whom to tell of it.
+
+    Args:
+        console: The terminal.
+        load: What is sent, in a line.
+        timing: How long.
+    """
     with Live(console=console, transient=True, auto_refresh=False) as live:
         before: Progress | None = None
 
         def watch(now: Progress) -> None:
             nonlocal before
-            live.update(view_of(now, before, timing), refresh=True)
+            table = view_of(now, before, timing)
+            live.update(Group(Text(load), table), refresh=True)
             before = now
 
         yield watch

@@ -42,7 +42,7 @@ def as_html(result: Result, sections: Sequence[tuple[str, Sequence[tuple[str, st
     parameters = [(name, str(value)) for name, value in result.parameters.items()]
     body = [
         f"<h1>Load test of {escape(str(result.parameters['target']))}</h1>",
-        f"<p>{escape(describe_load(result))}<br>{escape(result.started_at)}</p>",
+        f"<p>{escape(describe_load(result.parameters))}<br>{escape(result.started_at)}</p>",
         *(f'<p class="warning">{escape(warning)}</p>' for warning in warnings_of(summary)),
         _section("Figures", text_rows(result)[1:]),
         *(_section(heading, rows) for heading, rows in sections),

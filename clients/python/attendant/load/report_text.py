@@ -1,8 +1,10 @@
 """A result as lines to read."""
 
+from collections.abc import Mapping
+
 from attendant.load.confidence import Interval
 from attendant.load.quantity import milliseconds
-from attendant.load.result import Result
+from attendant.load.result import Result, Value
 from attendant.load.summary import ClientUse, Latency, Rates, Summary
 
 _LABELS = {
@@ -26,7 +28,7 @@ def text_rows(result: Result) -> list[tuple[str, str]]:
     """Returns what was asked for and the figures, each a heading and a line to read."""
     summary = result.summary
     return [
-        ("load", describe_load(result)),
+        ("load", describe_load(result.parameters)),
         *_warm_up(summary),
         ("requests", f"{summary.arrivals:,} in {summary.elapsed_s:.1f} s"),
         ("answered", f"{summary.answered:,} ({_percent(summary.answered, summary.arrivals)})"),
@@ -39,9 +41,8 @@ def text_rows(result: Result) -> list[tuple[str, str]]:
     ]
 
 
-def describe_load(result: Result) -> str:
-    """Returns what was asked for in a line."""
-    given = result.parameters
+def describe_load(given: Mapping[str, Value]) -> str:
+    """Returns what a test's parameters ask for, in a line."""
     kinds = {
         "open": f"open loop, {given.get('arrivals')}, {given.get('rate', 0):g} requests a second",
         "closed": f"closed loop, {given.get('concurrency')} callers",

@@ -41,11 +41,12 @@ def test_the_rate_is_since_the_moment_before() -> None:
 def test_a_view_follows_the_run_and_goes_away() -> None:
     output = StringIO()
     console = Console(file=output, force_terminal=True, width=100)
-    with live_view(console, TIMING) as watch:
+    with live_view(console, "closed loop, [2] callers", TIMING) as watch:
         watch(EARLY)
         watch(LATER)
     assert "warm-up, 2 of 5 s" in output.getvalue()
     assert "580 (50 a second)" in output.getvalue()
+    assert "closed loop, [2] callers" in output.getvalue()  # brackets are no markup
 
 
 def test_counters_count() -> None:
