@@ -130,9 +130,16 @@ def _work(test: LoadTest, share: Share, pipe: Connection) -> None:
     """What a worker process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     try:
-        pipe.send(run_with_exact_timers(_measure(test, share, pipe)))
+        pipe.send(_outcome(test, share, pipe))
+    except* (ConnectionError, EOFError):
+        pass  # The parent has gone, and with it whoever wanted the load.
+
+
+def _outcome(test: LoadTest, share: Share, pipe: Connection) -> Recording | _Refused:
+    try:
+        return run_with_exact_timers(_measure(test, share, pipe))
     except AttendantError as error:
-        pipe.send(_Refused(str(error), error.code))
+        return _Refused(str(error), error.code)
 
 
 async def _measure(test: LoadTest, share: Share, pipe: Connection) -> Recording:

@@ -1,5 +1,11 @@
 """Load from several processes, against a real server."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import grpc
@@ -19,7 +25,7 @@ from attendant.load.schedule import constant_arrivals
 from attendant.load.summary import summarize
 from attendant.load.workers import WorkerDied, measure_in_processes
 
-from ..echo_server import EchoServer, refuse
+from ..echo_server import PATIENCE_S, EchoServer, refuse
 
 TIMING = Timing(duration_s=1.0, warm_up_s=0.2, num_windows=5)
 
@@ -66,6 +72,38 @@ def test_a_worker_that_dies_ends_the_run(server: EchoServer) -> None:
     endpoint = replace(a_test(server).endpoint, api_key="not a key")
     with pytest.raises(WorkerDied):
         measure_in_processes(replace(a_test(server), endpoint=endpoint), lambda progress: None)
+
+
+def test_workers_end_with_their_parent(server: EchoServer) -> None:
+    command = [sys.executable, "-m", "attendant", "load", "--target", server.target]
+    command += ["--rate", "20", "--duration", "600", "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as parent:
+        until(lambda: len(server.requests) > 4)  # both have begun
+        parent.kill()
+        assert parent.stderr is not None
+        # The workers have it too: it ends when the last of them does, and none complains.
+        assert parent.stderr.read() == ""
+
+
+def test_ctrl_c_ends_the_run_in_silence(server: EchoServer) -> None:
+    command = [sys.executable, "-m", "attendant", "load", "--target", server.target]
+    command += ["--rate", "20", "--duration", "600", "--workers", "2"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
+        until(lambda: len(server.requests) > 4)
+        os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to all of them
+        assert parent.stderr is not None
+        assert parent.stderr.read() == ""
+    assert parent.returncode == 130
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Waits for what must happen, and fails if it does not."""
+    patience_ends_s = time.monotonic() + 3 * PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < patience_ends_s
+        time.sleep(0.01)
 
 
 def test_progress_adds_up() -> None:
