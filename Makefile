@@ -41,12 +41,12 @@ PACKAGED := pyproject.toml protos/python/pyproject.toml clients/python/pyproject
 
 .venv/installed: $(PACKAGED)
 	$(PYTHON) -m venv .venv
-	$(SERVE)/pip install --quiet --disable-pip-version-check '.[cpu]' -e protos/python -e clients/python
+	$(SERVE)/pip install --quiet --disable-pip-version-check '.[cpu]' -e protos/python -e 'clients/python[load]'
 	touch $@
 
 .venv-dev/installed: $(PACKAGED)
 	$(PYTHON) -m venv .venv-dev
-	$(DEV)/pip install --quiet --disable-pip-version-check '.[cpu,training,bench,dev]' -e protos/python -e clients/python
+	$(DEV)/pip install --quiet --disable-pip-version-check '.[cpu,training,bench,dev]' -e protos/python -e 'clients/python[load]'
 	touch $@
 
 .venv-tritonclient/installed: tests/peers/tritonclient-requirements.txt

@@ -16,5 +16,6 @@ compare() {
 }
 compare "$fresh/attendant_protos/v1" python/attendant_protos/v1
 compare "$fresh/server/rpc/inference_stubs" ../server/rpc/inference_stubs
+compare "$fresh/clients/python/attendant/load/kserve_stubs" ../clients/python/attendant/load/kserve_stubs
 # What clients that are out there were compiled from; after a release, a copy of the proto as released.
 "${PYTHON:-python3}" compatibility.py released . attendant/v1/translation.proto

@@ -20,9 +20,9 @@ def positive_count(text: str) -> int:
     return count
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
+def add_target(parser: argparse.ArgumentParser, is_required: bool = True) -> None:
     """Adds the option that names the server."""
-    parser.add_argument("--target", required=True, metavar="HOST:PORT", help="the server")
+    parser.add_argument("--target", required=is_required, metavar="HOST:PORT", help="the server")
 
 
 def add_timeout(parser: argparse.ArgumentParser, default_s: float, what: str) -> None:

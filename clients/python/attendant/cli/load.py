@@ -1,113 +1,107 @@
-"""`attendant load`: what a server does under a given rate of requests."""
+"""`attendant load`: what a server does under load. It needs an extra, and says so."""
 
 import argparse
-import asyncio
-import itertools
-from collections.abc import Awaitable, Callable, Sequence
+import importlib.util
 from typing import TYPE_CHECKING
 
-from attendant.async_client import AsyncClient
-from attendant.cli.arguments import add_target, add_timeout, positive_number
-from attendant.cli.connection import add_key, add_tls, read_connection
-from attendant.cli.lines import lines_of_file
-from attendant.cli.outcome import CommandError, ExitCode, error_of_call
-from attendant.errors import AttendantError, OverloadedError
-from attendant.load.arrivals import poisson_arrivals
-from attendant.load.recorder import Recorder, Summary
-from attendant.load.report import as_json, as_text
-from attendant.load.runner import run_open_loop
-from attendant.load.sentences import SENTENCES
-from attendant.retries import NO_RETRIES
+from attendant.cli.load_options import add_load_options, read_test, usage_error
+from attendant.cli.outcome import ExitCode
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-_BUILT_IN_LANGUAGE = "en"
-_DRAIN_MARGIN_S = 1.0
+_EXTRA = ("hdrh", "rich")
 
-_DESCRIPTION = """Sends requests at random times (Poisson arrivals) and reports how they fared.
+_DESCRIPTION = """Sends requests and reports how they fared.
 
-Requests leave when they are due, however slow the server is, and are timed from then. One request
-is sent and not counted before the run: it opens the connection and shows whether the server will
-take any. Exits with 0 if anything was answered: how much is for the figures to say.
+With --rate requests leave when they are due, however slow the server is, and are timed from then;
+with --concurrency each of so many callers asks again when it is answered; --replay sends a trace at
+its own times. One request is sent and not counted before the run: it opens the connection and shows
+whether the server will take any. Exits with 0 if anything was answered: how much is for the figures
+to say, or for --thresholds.
 """
 
 
 def add_parser(subcommands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the subcommand's parser."""
+    """Adds the subcommand's parser, with one of its own."""
     parser = subcommands.add_parser(
         "load",
         help="measure a server under load",
+        usage="attendant load [options]\n       attendant load compare A.json B.json",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_target(parser)
-    add_tls(parser)
-    add_key(parser)
-    parser.add_argument("--rate", required=True, type=positive_number, help="requests a second")
-    parser.add_argument(
-        "--duration", required=True, type=positive_number, dest="duration_s", metavar="S"
-    )
-    parser.add_argument("--from", default="en", dest="source_language", metavar="LANG")
-    parser.add_argument("--to", default="de", dest="target_language", metavar="LANG")
-    parser.add_argument("--model", default="", metavar="NAME", help="needed if there are several")
-    parser.add_argument("--file", metavar="TEXTS", help="texts to send, one a line, in turn")
-    parser.add_argument("--seed", type=int, default=0, help="of the arrivals (default: 0)")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    add_timeout(parser, 30.0, "one request")
+    add_load_options(parser)
+    _add_report(parser.add_argument_group("report"))
     parser.set_defaults(run=run)
+    own = parser.add_subparsers(title="commands", metavar="COMMAND", prog="attendant load")
+    _add_compare(own)
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
-    """Runs the load and prints the figures."""
-    texts = _texts(arguments)
-    summary = asyncio.run(_measure(arguments, texts))
-    print(as_json(summary) if arguments.json else as_text(summary), flush=True)
-    return ExitCode.UNAVAILABLE if summary.arrivals and not summary.answered else ExitCode.OK
+    """Runs the load and reports."""
+    test = read_test(arguments)
+    _require_extra()
+    from attendant.cli.load_run import run_load
+
+    return run_load(test, arguments)
 
 
-async def _measure(arguments: argparse.Namespace, texts: Sequence[str]) -> Summary:
-    remaining_texts = itertools.cycle(texts)
-    connection = read_connection(arguments)
-    async with AsyncClient(
-        arguments.target,
-        timeout_s=arguments.timeout_s,
-        retries=NO_RETRIES,  # asked again in silence, failures would not be seen
-        **connection,
-    ) as client:
+def run_compare(arguments: argparse.Namespace) -> ExitCode:
+    """Compares two results."""
+    _require_extra()
+    from attendant.load.compare import (
+        compare,
+        comparison_as_json,
+        comparison_as_text,
+        read_result,
+    )
 
-        async def send() -> None:
-            await client.translate(
-                next(remaining_texts),
-                source_language=arguments.source_language,
-                target_language=arguments.target_language,
-                model=arguments.model,
-            )
-
-        await _probe(send, arguments.target)
-        arrivals = poisson_arrivals(arguments.rate, arguments.duration_s, arguments.seed)
-        recorder = Recorder()
-        # Each call has its own deadline: after it there should be nothing left to wait for.
-        await run_open_loop(send, arrivals, recorder, arguments.timeout_s + _DRAIN_MARGIN_S)
-        return recorder.summary()
-
-
-async def _probe(send: Callable[[], Awaitable[None]], target: str) -> None:
     try:
-        await send()
-    except OverloadedError:
-        pass  # A server that is full already is still one to measure.
-    except AttendantError as error:
-        raise error_of_call(target, error) from error
+        comparison = compare(read_result(arguments.before), read_result(arguments.after))
+    except OSError as error:
+        raise usage_error(f"{error.filename}: {error.strerror}") from error
+    except ValueError as error:
+        raise usage_error(str(error)) from error
+    shown = comparison_as_json if arguments.json else comparison_as_text
+    print(shown(comparison), flush=True)
+    is_failure = comparison.is_worse and arguments.fail_if_worse
+    return ExitCode.THRESHOLD if is_failure else ExitCode.OK
 
 
-def _texts(arguments: argparse.Namespace) -> Sequence[str]:
-    if arguments.file is not None:
-        texts = [line.text for line in lines_of_file(arguments.file) if line.text.strip()]
-        if not texts:
-            raise CommandError(f"{arguments.file}: has no text in it", ExitCode.USAGE)
-        return texts
-    if arguments.source_language != _BUILT_IN_LANGUAGE:
-        message = "--from: the built-in sentences are English; give others with --file"
-        raise CommandError(message, ExitCode.USAGE)
-    return SENTENCES
+def _add_report(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--json", action="store_true", help="print the figures as JSON")
+    group.add_argument("--save", metavar="FILE", help="write the JSON to a file too")
+    group.add_argument("--html", metavar="FILE", help="write a page with plots, all in one file")
+    group.add_argument(
+        "--thresholds",
+        metavar="FILE",
+        help="limits of the figures, in TOML; exit with 5 if one is missed",
+    )
+    group.add_argument(
+        "--find-slo",
+        action="append",
+        default=[],
+        metavar="pN=TIME",
+        help="look for the highest rate that holds, as p99=100ms; --rate is where to begin",
+    )
+
+
+def _add_compare(subcommands: "_SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subcommands.add_parser(
+        "compare",
+        help="compare two results that --save wrote",
+        description="Prints two results side by side, and what changed by more than chance.",
+    )
+    parser.add_argument("before", metavar="A.json")
+    parser.add_argument("after", metavar="B.json")
+    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    parser.add_argument(
+        "--fail-if-worse", action="store_true", help="exit with 5 if a figure is worse"
+    )
+    parser.set_defaults(run=run_compare)
+
+
+def _require_extra() -> None:
+    if any(importlib.util.find_spec(name) is None for name in _EXTRA):
+        raise usage_error("load needs more than the client does: pip install 'attendant[load]'")

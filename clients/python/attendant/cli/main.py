@@ -15,6 +15,7 @@ _EPILOG = """exit codes:
   2    the command line is wrong, the input cannot be read, or the output not be written
   3    the server cannot be reached, does not answer in time or stays overloaded
   4    the server failed
+  5    load: a threshold was missed, no rate held, or a figure got worse
   130  interrupted with Ctrl-C
   141  nobody reads the output any more
 """

@@ -36,6 +36,9 @@ class ExitCode(IntEnum):
     FAILED = 4
     """The server failed, or gave an answer that makes no sense."""
 
+    THRESHOLD = 5
+    """load: a threshold was missed, no rate held, or a figure got worse."""
+
     INTERRUPTED = 130
     """Ctrl-C: 128 and the number of SIGINT, as shells count."""
 

@@ -1,148 +1,117 @@
-"""What happened to every request of a run, and the figures drawn from it. Has no clock of its own.
+"""Notes what happens to each request of a run, in the window of time it belongs to. Has no clock.
 
-All times are in seconds from the start of the run.
+All times are in seconds from the start of the run, which begins with the warm-up.
 """
 
-import math
-from array import array
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-ANSWERED = "OK"
-"""The status of a request that brought a translation."""
-
-_BUSY_CPU_SHARE = 0.8
-_LATE_SEND_S = 0.010
+from attendant.load.answer import Answer
+from attendant.load.config import Timing
+from attendant.load.progress import Counters, Progress
+from attendant.load.tally import ANSWERED, Tally
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """How long answered requests took, from the moment they were due, in seconds."""
+@dataclass(slots=True)
+class Recording:
+    """All that was noted. Those of several workers add up."""
 
-    p50_s: float
-    p95_s: float
-    p99_s: float
-    max_s: float
+    timing: Timing
+    warm_up: Tally
+    """Requests that were due before the measured time."""
 
+    windows: list[Tally]
+    """The measured time, in parts of equal length."""
 
-@dataclass(frozen=True, slots=True)
-class ClientUse:
-    """What the measuring itself cost: whether the figures are the server's or the client's."""
+    last_answer_s: float = 0.0
+    """When the last answer to a measured request came."""
 
-    cpu_share: float
-    """Processor time of this process over the time it sent in; 1.0 is one core."""
+    cpu_shares: list[float] = field(default_factory=list)
+    """What part of a core each worker used in the measured time."""
 
-    send_lateness_p99_s: float
-    """How late requests left, at the 99th percentile, in seconds after they were due."""
+    def add(self, other: "Recording") -> None:
+        """Puts another worker's recording of the same run to this one."""
+        self.warm_up.add(other.warm_up)
+        for mine, its in zip(self.windows, other.windows, strict=True):
+            mine.add(its)
+        self.last_answer_s = max(self.last_answer_s, other.last_answer_s)
+        self.cpu_shares += other.cpu_shares
 
-    @property
-    def is_bottleneck(self) -> bool:
-        """Whether this client, not the server, may have set the figures.
-
-        Its event loop is one thread: near one core of use it cannot send or receive on time.
-        """
-        return self.cpu_share > _BUSY_CPU_SHARE or self.send_lateness_p99_s > _LATE_SEND_S
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The figures of one run. `arrivals` is `answered`, `errors` and `unfinished` together."""
-
-    arrivals: int
-    """Requests that were due."""
-
-    answered: int
-    """Requests that brought a translation."""
-
-    errors: Mapping[str, int]
-    """Failed requests by status code."""
-
-    unfinished: int
-    """Requests that had neither an answer nor an error when the wait for them was over."""
-
-    elapsed_s: float
-    """Time from the start to the last answer, and no less than the time of sending."""
-
-    latency: Latency | None
-    """Of answered requests; None if there are none."""
-
-    client: ClientUse
-    """What the measuring cost."""
-
-    @property
-    def throughput(self) -> float:
-        """Answered requests a second."""
-        return self.answered / self.elapsed_s if self.elapsed_s > 0 else 0.0
+    def measured(self) -> Tally:
+        """Returns all windows together."""
+        total = Tally()
+        for window in self.windows:
+            total.add(window)
+        return total
 
 
 class Recorder:
     """Collects a run's events, each request's as they happen: due, sent, finished."""
 
-    def __init__(self) -> None:
-        self._arrivals = 0
-        self._statuses: Counter[str] = Counter()
-        # Arrays of doubles: a long run holds millions of these.
-        self._latencies_s = array("d")
-        self._lateness_s = array("d")
-        self._last_answer_s = 0.0
-        self._sending_s = 0.0
-        self._cpu_s = 0.0
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        windows = [Tally() for _ in range(timing.num_windows)]
+        self._recording = Recording(timing, Tally(), windows)
+        self._counters = Counters()
 
-    def due(self) -> None:
+    def due(self, due_s: float) -> None:
         """Counts a request, whatever becomes of it."""
-        self._arrivals += 1
+        self._counters.due()
+        self._of_request(due_s).arrivals += 1
 
     def sent(self, due_s: float, sent_s: float) -> None:
         """Notes that a request has left."""
-        self._lateness_s.append(max(0.0, sent_s - due_s))
+        self._of_request(due_s).lateness.record(max(0.0, sent_s - due_s))
 
-    def finished(self, due_s: float, done_s: float, status: str) -> None:
-        """Notes that a request was answered, or failed with the name of a status code.
+    def failed(self, due_s: float, status: str) -> None:
+        """Notes that a request failed with the name of a status code."""
+        self._counters.failed()
+        self._of_request(due_s).statuses[status] += 1
+
+    def answered(self, due_s: float, done_s: float, answer: Answer) -> None:
+        """Notes that a request was answered.
 
         Timed from when it was due, not from when it left: a client that waits for a slow server
         before it sends again would leave out the very requests that the slowness hurts.
         """
-        self._statuses[status] += 1
-        if status == ANSWERED:
-            self._latencies_s.append(done_s - due_s)
-            self._last_answer_s = max(self._last_answer_s, done_s)
+        self._counters.answered(done_s - due_s)
+        tally = self._of_request(due_s)
+        tally.statuses[ANSWERED] += 1
+        tally.latency.record(done_s - due_s)
+        tally.answered.count(answer)
+        if done_s < self._timing.end_s:
+            self._of_request(done_s).finished.count(answer)
+        if due_s >= self._timing.warm_up_s:
+            last_s = self._recording.last_answer_s
+            self._recording.last_answer_s = max(last_s, done_s)
 
-    def sending_ended(self, now_s: float, cpu_s: float) -> None:
-        """Notes that the last request has been started, and the processor time used until then."""
-        self._sending_s = now_s
-        self._cpu_s = cpu_s
+    def streamed(self, due_s: float, parts_s: list[float]) -> None:
+        """Notes when the parts of a stream came; one without text has none."""
+        tally = self._of_request(due_s)
+        for number, part_s in enumerate(parts_s):
+            if number == 0:
+                tally.first_token.record(part_s - due_s)
+            else:
+                tally.between_tokens.record(part_s - parts_s[number - 1])
 
-    def summary(self) -> Summary:
-        """Returns the figures of all that has been noted."""
-        errors = {status: n for status, n in self._statuses.items() if status != ANSWERED}
-        lateness_s = sorted(self._lateness_s)
-        return Summary(
-            arrivals=self._arrivals,
-            answered=self._statuses[ANSWERED],
-            errors=errors,
-            unfinished=self._arrivals - self._statuses.total(),
-            elapsed_s=max(self._last_answer_s, self._sending_s),
-            latency=_latency(sorted(self._latencies_s)),
-            client=ClientUse(
-                cpu_share=self._cpu_s / self._sending_s if self._sending_s > 0 else 0.0,
-                send_lateness_p99_s=percentile(lateness_s, 99) if lateness_s else 0.0,
-            ),
-        )
+    def used(self, from_s: float, to_s: float, cpu_s: float) -> None:
+        """Notes the processor time that the client used from one moment to another."""
+        tally = self._of_request((from_s + to_s) / 2)
+        tally.cpu_s += cpu_s
+        tally.cpu_span_s += to_s - from_s
 
+    def progress(self, now_s: float, cpu_share: float) -> Progress:
+        """Returns how the run is getting on."""
+        return self._counters.progress(now_s, cpu_share)
 
-def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Returns the smallest value that `percent` of all values do not exceed (nearest rank).
+    def recording(self) -> Recording:
+        """Returns all that has been noted."""
+        self._recording.cpu_shares = [self._recording.measured().cpu_share]
+        return self._recording
 
-    Args:
-        ordered: The values in ascending order, at least one.
-        percent: Above 0, up to 100.
-    """
-    return ordered[math.ceil(len(ordered) * percent / 100) - 1]
-
-
-def _latency(ordered_s: Sequence[float]) -> Latency | None:
-    if not ordered_s:
-        return None
-    p50_s, p95_s, p99_s = (percentile(ordered_s, percent) for percent in (50, 95, 99))
-    return Latency(p50_s, p95_s, p99_s, max_s=ordered_s[-1])
+    def _of_request(self, at_s: float) -> Tally:
+        """The window of a moment; what is later than all belongs to the last."""
+        since_s = at_s - self._timing.warm_up_s
+        if since_s < 0:
+            return self._recording.warm_up
+        number = int(since_s / self._timing.window_s)
+        return self._recording.windows[min(number, self._timing.num_windows - 1)]

@@ -1,101 +1,150 @@
-"""The figures of a run."""
+"""What a recorder notes, and where."""
+
+import pickle
 
 import pytest
-from attendant.load.recorder import ANSWERED, ClientUse, Recorder, percentile
-from hypothesis import given
-from hypothesis import strategies as st
+from attendant.load.answer import Answer
+from attendant.load.config import Timing
+from attendant.load.recorder import Recorder, Recording
+from attendant.load.summary import Summary, summarize
+from attendant.load.tally import ANSWERED
+
+ANSWER = Answer(source_tokens=3, target_tokens=4, source_characters=10, target_characters=20)
+TIMING = Timing(duration_s=10, warm_up_s=2, num_windows=5)
 
 
-def recorded(*latencies_s: float) -> Recorder:
-    """A recorder of requests due one second apart, each answered after its latency."""
-    recorder = Recorder()
-    for due_s, latency_s in enumerate(latencies_s):
-        recorder.due()
-        recorder.sent(due_s, due_s)
-        recorder.finished(due_s, due_s + latency_s, ANSWERED)
-    return recorder
+def answered(recorder: Recorder, due_s: float, latency_s: float, answer: Answer = ANSWER) -> None:
+    recorder.due(due_s)
+    recorder.sent(due_s, due_s)
+    recorder.answered(due_s, due_s + latency_s, answer)
 
 
-def test_percentiles_are_by_nearest_rank() -> None:
-    values = [float(n) for n in range(1, 101)]
-    assert [percentile(values, p) for p in (50, 95, 99, 100)] == [50, 95, 99, 100]
-    assert percentile([1.0, 2.0, 3.0], 50) == 2.0
-    assert percentile([7.0], 99) == 7.0
+def summary_of(recorder: Recorder) -> Summary:
+    return summarize(recorder.recording())
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1).map(sorted), st.floats(0.1, 100))
-def test_a_percentile_is_the_first_value_that_enough_do_not_exceed(
-    ordered: list[float], percent: float
-) -> None:
-    value = percentile(ordered, percent)
-    needed = len(ordered) * percent / 100
-    assert value in ordered
-    assert sum(each <= value for each in ordered) >= needed
-    assert sum(each < value for each in ordered) < needed
-
-
-def test_latency_is_of_answered_requests_from_when_they_were_due() -> None:
-    recorder = Recorder()
-    recorder.sent(1.0, 3.0)
-    recorder.finished(1.0, 5.0, ANSWERED)
-    recorder.finished(1.0, 9.0, "INTERNAL")
-    latency = recorder.summary().latency
+def test_latency_is_from_when_a_request_was_due() -> None:
+    recorder = Recorder(TIMING)
+    recorder.due(3.0)
+    recorder.sent(3.0, 5.0)
+    recorder.answered(3.0, 7.0, ANSWER)
+    recorder.due(3.0)
+    recorder.failed(3.0, "INTERNAL")
+    latency = summary_of(recorder).latency
     assert latency is not None
-    assert (latency.p50_s, latency.max_s) == (4.0, 4.0)
+    assert (latency.count, latency.max_s, latency.mean_s) == (1, 4.0, 4.0)
 
 
-def test_the_maximum_is_not_lost_beyond_the_last_percentile() -> None:
-    latency = recorded(*[0.1] * 199, 8.0).summary().latency
-    assert latency is not None
-    assert latency.p99_s == pytest.approx(0.1)
-    assert latency.max_s == pytest.approx(8.0)
+def test_the_warm_up_is_apart() -> None:
+    recorder = Recorder(TIMING)
+    answered(recorder, 1.9, 50.0)
+    recorder.due(1.0)
+    recorder.failed(1.0, "UNAVAILABLE")
+    answered(recorder, 2.0, 1.0)
+    summary = summary_of(recorder)
+    assert (summary.arrivals, summary.answered, summary.errors) == (1, 1, {})
+    assert summary.elapsed_s == 10.0  # the late answer to the warm-up's request is none of it
+    assert summary.warm_up.arrivals == 2
+    assert summary.warm_up.errors == {"UNAVAILABLE": 1}
+    assert summary.warm_up.latency is not None
+    assert summary.warm_up.latency.max_s == 50.0
+
+
+def test_a_request_belongs_to_the_window_it_was_due_in_and_its_answer_to_that_of_its_end() -> None:
+    recorder = Recorder(TIMING)
+    answered(recorder, 2.5, 5.0)  # due in the first window, answered in the third
+    recorder.due(11.9)
+    recorder.failed(11.9, "INTERNAL")
+    windows = summary_of(recorder).windows
+    assert [window.start_s for window in windows] == [0, 2, 4, 6, 8]
+    assert [window.arrivals for window in windows] == [1, 0, 0, 0, 1]
+    assert [window.answered for window in windows] == [1, 0, 0, 0, 0]
+    assert [window.rates.answers for window in windows] == [0, 0, 0.5, 0, 0]
+    assert windows[2].rates.target_tokens == 2.0
+    assert windows[0].p99_s == pytest.approx(5.0, rel=1e-3)
+    assert windows[2].p99_s is None
+    assert windows[4].errors == {"INTERNAL": 1}
+
+
+def test_an_answer_after_the_end_counts_in_the_whole_and_in_no_window() -> None:
+    recorder = Recorder(TIMING)
+    answered(recorder, 11.0, 9.0)
+    summary = summary_of(recorder)
+    assert summary.answered == 1
+    assert summary.elapsed_s == 18.0
+    assert summary.throughput == 1 / 18
+    assert all(window.rates.answers == 0 for window in summary.windows)
 
 
 def test_every_request_is_accounted_for() -> None:
-    recorder = recorded(1, 1, 1)
+    recorder = Recorder(TIMING)
+    for due_s in (2, 3, 4):
+        answered(recorder, due_s, 1.0)
     for status in ("RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED", "INTERNAL"):
-        recorder.due()
-        recorder.finished(3, 4, status)
-    recorder.due()
-    summary = recorder.summary()
+        recorder.due(5)
+        recorder.failed(5, status)
+    recorder.due(6)
+    summary = summary_of(recorder)
     assert (summary.arrivals, summary.answered, summary.unfinished) == (7, 3, 1)
-    assert summary.errors == {"RESOURCE_EXHAUSTED": 2, "INTERNAL": 1}
+    assert summary.errors == {"INTERNAL": 1, "RESOURCE_EXHAUSTED": 2}
+    assert summary.error_share == pytest.approx(4 / 7)
 
 
-def test_throughput_counts_answers_until_the_last() -> None:
-    recorder = recorded(1, 1, 1, 5)  # The last is due at 3 s and answered at 8 s.
-    recorder.sending_ended(now_s=3.0, cpu_s=0.0)
-    assert recorder.summary().throughput == 4 / 8
+def test_throughput_is_of_the_whole_time_even_if_all_answers_come_early() -> None:
+    recorder = Recorder(TIMING)
+    answered(recorder, 2.0, 0.1)
+    answered(recorder, 2.1, 0.1)
+    rates = summary_of(recorder).rates
+    assert (rates.answers, rates.source_tokens, rates.target_characters) == (0.2, 0.6, 4.0)
 
 
-def test_throughput_is_no_better_for_answers_that_end_early() -> None:
-    recorder = recorded(1, 1)
-    recorder.sending_ended(now_s=10.0, cpu_s=0.0)
-    assert recorder.summary().throughput == 2 / 10
+def test_streams_are_timed_to_their_first_text_and_from_part_to_part() -> None:
+    recorder = Recorder(TIMING)
+    recorder.streamed(3.0, [3.5, 3.6, 3.8])
+    recorder.streamed(4.0, [])
+    summary = summary_of(recorder)
+    assert summary.first_token is not None
+    assert summary.between_tokens is not None
+    assert (summary.first_token.count, summary.first_token.max_s) == (1, 0.5)
+    assert summary.between_tokens.count == 2
+    assert summary.between_tokens.mean_s == pytest.approx(0.15)
+    assert summary.windows[0].first_token_p50_s == pytest.approx(0.5, rel=1e-3)
+
+
+def test_the_clients_own_use_is_that_of_the_measured_time() -> None:
+    recorder = Recorder(TIMING)
+    recorder.used(0.0, 2.0, 2.0)  # warm-up, all of a core
+    recorder.used(2.0, 4.0, 0.2)
+    recorder.used(4.0, 6.0, 0.6)
+    for n in range(100):
+        recorder.sent(3.0, 3.5 if n < 2 else 3.001)
+    summary = summary_of(recorder)
+    assert summary.client.cpu_share == pytest.approx(0.2)
+    assert [window.cpu_share for window in summary.windows[:2]] == pytest.approx([0.1, 0.3])
+    assert summary.client.send_lateness_p99_s == pytest.approx(0.5, rel=1e-3)
+    assert summary.client.send_lateness_max_s == 0.5
+
+
+def test_workers_add_up() -> None:
+    recorders = [Recorder(TIMING), Recorder(TIMING)]
+    for recorder, cpu_s in zip(recorders, (1.0, 9.0), strict=True):
+        answered(recorder, 1.0, 1.0)
+        answered(recorder, 3.0, cpu_s)
+        recorder.used(2.0, 12.0, cpu_s)
+    first, second = (recorder.recording() for recorder in recorders)
+    there: Recording = pickle.loads(pickle.dumps(second))  # as it comes from another process
+    first.add(there)
+    summary = summarize(first)
+    assert (summary.arrivals, summary.answered, summary.warm_up.arrivals) == (2, 2, 2)
+    assert summary.client.cpu_shares == pytest.approx([0.1, 0.9])
+    assert summary.client.is_bottleneck
+    assert summary.latency is not None
+    assert summary.latency.max_s == 9.0
+    assert first.measured().statuses == {ANSWERED: 2}
 
 
 def test_a_run_without_requests_has_figures_too() -> None:
-    summary = Recorder().summary()
+    summary = summary_of(Recorder(TIMING))
     assert (summary.arrivals, summary.throughput, summary.latency) == (0, 0.0, None)
-
-
-def test_the_clients_own_use_is_measured_while_it_sends() -> None:
-    recorder = Recorder()
-    for n in range(100):
-        recorder.sent(due_s=n, sent_s=n + (0.5 if n < 2 else 0.001))
-    recorder.sending_ended(now_s=50.0, cpu_s=20.0)
-    client = recorder.summary().client
-    assert client.cpu_share == 0.4
-    assert client.send_lateness_p99_s == 0.5
-
-
-@pytest.mark.parametrize(
-    ("use", "is_bottleneck"),
-    [
-        (ClientUse(cpu_share=0.3, send_lateness_p99_s=0.002), False),
-        (ClientUse(cpu_share=0.95, send_lateness_p99_s=0.002), True),
-        (ClientUse(cpu_share=0.3, send_lateness_p99_s=0.2), True),
-    ],
-)
-def test_a_busy_or_late_client_is_a_bottleneck(use: ClientUse, is_bottleneck: bool) -> None:
-    assert use.is_bottleneck is is_bottleneck
+    assert (summary.error_share, summary.client.ceiling_per_s) == (0.0, None)
+    assert summary.confidence.p99_s is None
