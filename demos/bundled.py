@@ -5,6 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
-VERSION = "3"
+VERSION = "4"
 PACKAGE = MODELS / "multi30k" / VERSION
 CHECKPOINT = MODELS / "checkpoints" / f"multi30k-{VERSION}" / "model.safetensors"
