@@ -108,9 +108,8 @@ class Translator:
         DeadlineError or UnavailableError. Cancelling it frees what it holds.
         """
         started, deadline = time.monotonic(), _deadline(request)
-        refusals = self._check_texts(request)
         async with self._models.use(request.model) as model:
-            plan = await self._plan(request, refusals, model, deadline, is_streamed=False)
+            plan = await self._plan(request, model, deadline, is_streamed=False)
             with model.statistics.request(started, len(request.texts)) as clock:
                 completions = await model.engine.generate([work.job for work in plan.work])
                 clock.decoded(max((c.times.waited_s for c in completions), default=0.0))
@@ -126,9 +125,8 @@ class Translator:
         Raises what `translate` raises.
         """
         started, deadline = time.monotonic(), _deadline(request)
-        refusals = self._check_texts(request)
         async with self._models.use(request.model) as model:
-            plan = await self._plan(request, refusals, model, deadline, is_streamed=True)
+            plan = await self._plan(request, model, deadline, is_streamed=True)
             with model.statistics.request(started, 1) as clock:
                 async with aclosing(self._parts(plan, clock)) as parts:
                     async for part in parts:
@@ -177,14 +175,16 @@ class Translator:
     async def _plan(
         self,
         request: TranslationRequest,
-        refusals: Refusals,
         model: LoadedModel,
         deadline: float,
         is_streamed: bool,
     ) -> _Plan:
         model.check_direction(request.source_language, request.target_language)
+        check_count(len(request.texts), self._config.max_texts)
+        # Before anything that takes longer: under overload most calls end here.
         latest = float("inf") if request.takes_partial else deadline
         model.engine.check_queue(request.priority, request.caller, len(request.texts), latest)
+        refusals = self._check_texts(request)
         self._charge(request)
         return await _off_the_loop_if_long(
             request, self._read, request, refusals, model, deadline, is_streamed
@@ -232,8 +232,7 @@ class Translator:
 
     def _check_texts(self, request: TranslationRequest) -> Refusals:
         texts, prefixes = request.texts, request.target_prefixes
-        max_texts, max_characters = self._config.max_texts, self._config.max_text_characters
-        check_count(len(texts), max_texts)
+        max_characters = self._config.max_text_characters
         if prefixes and len(prefixes) != len(texts):
             problem = f"there are {len(prefixes)} for {len(texts)} texts; one each, or none at all"
             raise InvalidRequestError("target_prefixes", problem)

@@ -89,6 +89,8 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         self._prefixes = tuple(f"/{service}/" for service in services)
         self._counted = counted
         self._accounting = accounting
+        self._wrapped: dict[str, MethodHandler] = {}
+        """Of each of our methods that was called, by name: a handler is the same for every call."""
 
     async def intercept_service(
         self,
@@ -96,10 +98,16 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> MethodHandler | None:
         """Wraps a handler of ours; other services pass through."""
-        handler = await continuation(handler_call_details)
         method = handler_call_details.method
+        if method in self._wrapped:
+            return self._wrapped[method]
+        handler = await continuation(handler_call_details)
         if handler is None or not method.startswith(self._prefixes):
             return handler
+        self._wrapped[method] = self._wrap(handler, method)
+        return self._wrapped[method]
+
+    def _wrap(self, handler: MethodHandler, method: str) -> MethodHandler:
         name, is_work = method.removeprefix("/"), method in self._counted
         options = {
             "request_deserializer": handler.request_deserializer,
