@@ -50,7 +50,7 @@ def test_its_sentences_are_the_same_alone_and_in_any_batch(package: ModelPackage
 @pytest.mark.parametrize(
     ("source", "target", "text", "expected"),
     [
-        ("en", "de", "A man is riding a bicycle.", "Ein Mann fährt Fahrrad."),
+        ("en", "de", "A man is riding a bicycle.", "Ein Mann fährt auf einem Fahrrad."),
         ("de", "en", "Zwei Hunde spielen im Schnee.", "Two dogs play in the snow."),
     ],
 )

@@ -72,7 +72,7 @@ def test_calls_are_logged_as_json_where_that_is_asked_for(
     good, bad = [line for line in lines if line["logger"] == "server.access"]
     assert good["method"] == bad["method"] == "attendant.v1.TranslationService/Translate"
     assert (good["code"], good["model"]) == ("OK", "numbers")
-    assert (bad["code"], bad["model"]) == ("INVALID_ARGUMENT", "")
+    assert (bad["code"], bad["model"]) == ("INVALID_ARGUMENT", "numbers")
     assert good["duration_ms"] > 0
     assert good["caller"] == ""
     assert len(good["request_id"]) == 32

@@ -55,7 +55,7 @@ async def test_the_bound_of_metadata_is_of_all_together(channel: grpc.aio.Channe
 async def test_a_message_over_the_bound_is_refused(channel: grpc.aio.Channel) -> None:
     stub = TranslationServiceStub(channel)
     code, _ = await refusal(stub.Translate(pb.TranslateRequest(texts=["a" * (4_000_000)])))
-    assert code is grpc.StatusCode.INVALID_ARGUMENT  # it was read, and found too long
+    assert code is grpc.StatusCode.NOT_FOUND  # it was read: there is no model here
     code, message = await refusal(stub.Translate(pb.TranslateRequest(texts=["a" * (4 << 20)])))
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "message larger than max" in message

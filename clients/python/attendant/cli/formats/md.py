@@ -34,8 +34,19 @@ _MARKS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_BLOCK = re.compile(r"([-+*>]|#{1,6}|\d{1,9}[.)])(?=\s|$)")
-"""What at the beginning of a line would make it a list, a quote or a heading."""
+_BLOCK = re.compile(
+    r"""
+    \ * (?:
+        (?: [-+*] | \#{1,6} | \d{1,9}[.)] )(?=\s|$)           # a list, a heading
+      | >                                                     # a quote
+      | = (?= =*\ *$ ) | - (?= -*\ *$ )                       # the rule below a heading
+      | (?P<rule> [-*_] )(?= (?: \ *(?P=rule) ){2,} \ *$ )    # a rule
+      | (?P<fence> [`~] )(?= (?P=fence){2} )                  # where code begins
+    )
+    """,
+    re.VERBOSE,
+)
+"""What at the beginning of a line would make it something else than a line of a paragraph."""
 _BARE_PIPE = re.compile(r"(?<!\\)\|")
 _FRONT = ("---", "+++")
 _LONE_RETURN = re.compile(r"\r(?!\n)")
