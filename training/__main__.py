@@ -2,7 +2,7 @@
 
 Several processes, on one host or more, train one model under torchrun: `torchrun --nproc-per-node
 2 -m training CONFIG.yaml`. What is done to finished checkpoints is a command of its own: average,
-evaluate, distill, paraphrase, publish, report (`python -m training COMMAND --help`).
+evaluate, distill, paraphrase, phrases, publish, report (`python -m training COMMAND --help`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": commands.evaluate,
     "distill": commands.distill,
     "paraphrase": commands.make_paraphrases,
+    "phrases": commands.make_phrases,
     "publish": commands.publish_checkpoint,
     "report": report.main,
 }

@@ -4,6 +4,7 @@ python -m training average OUTPUT CHECKPOINT...
 python -m training evaluate CHECKPOINT [--beam 5] [--corpus multi30k] [--part val]
 python -m training distill FOLDER CHECKPOINT... [--beam 5] [--nearest]
 python -m training paraphrase FOLDER CHECKPOINT [--directions en-de]
+python -m training phrases FOLDER --corpus multi30k --languages en de
 python -m training publish CHECKPOINT FOLDER
 python -m training report RUN_FOLDER
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,6 +35,7 @@ from training.evaluate import Scores, score
 from training.hygiene import clean
 from training.model import Transformer
 from training.paraphrase import paraphrase
+from training.phrases import extract_phrases
 from training.publish import publish
 from training.teacher import (
     require_same_vocabulary,
@@ -148,6 +151,29 @@ def make_paraphrases(arguments: list[str]) -> int:
                 _sides(text, direction)
                 rows += paraphrase(text, direction, models[0], tokenizer, options.seed, bar.update)
         _write_corpus(options.folder, direction, rows)
+    return 0
+
+
+def make_phrases(arguments: list[str]) -> int:
+    """Writes what sentences begin with and what it means, a TSV for every two languages."""
+    parser = argparse.ArgumentParser(prog="python -m training phrases")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--corpus", required=True, help="as recipes name it")
+    parser.add_argument("--languages", nargs="+", required=True, metavar="en")
+    parser.add_argument("--data-root", default="", help="folder of Multi30k's files")
+    options = parser.parse_args(arguments)
+    data = DataConfig(
+        corpora=(options.corpus,),
+        validation=options.corpus,
+        languages=tuple(options.languages),
+        root=options.data_root,
+    )
+    text = load_corpus(options.corpus, data, "train")
+    for one, two in itertools.combinations(data.languages, 2):
+        path = options.folder / f"{one}-{two}.tsv"
+        rows = extract_phrases(text, (one, two))
+        write_tsv(path, rows)
+        print(f"tsv@{one},{two}:{path}, {len(rows):,} pairs")
     return 0
 
 

@@ -50,7 +50,7 @@ def _apply_override(document: dict[str, Any], override: str) -> None:
     values = document.get(section) or {}
     require(isinstance(values, dict), section, values, "a mapping")
     try:
-        document[section] = {**values, key: yaml.safe_load(value)}
+        document[section] = {**values, key: yaml.safe_load(value) if value else ""}
     except yaml.YAMLError as error:
         raise ConfigError(f"override {override}: {error}") from error
 

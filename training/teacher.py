@@ -70,8 +70,11 @@ def _in_a_cell(text: str) -> str:
 
 
 def require_same_vocabulary(tokenizers: Sequence[Path]) -> None:
-    """Raises CheckpointError where the models of an ensemble have different tokenizers."""
-    contents = [path.read_bytes() for path in tokenizers]
+    """Raises CheckpointError where a tokenizer cannot be read, or one differs from the others."""
+    try:
+        contents = [path.read_bytes() for path in tokenizers]
+    except OSError as error:
+        raise CheckpointError(f"{error.filename}: {error.strerror}") from error
     for path, content in zip(tokenizers, contents, strict=True):
         if content != contents[0]:
             raise CheckpointError(

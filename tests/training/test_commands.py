@@ -208,3 +208,10 @@ def test_publish_halves_the_weights_and_forgets_paths(folder: Path, tmp_path: Pa
     )
     names = sorted(p.name for p in (tmp_path / "public").iterdir())
     assert names == ["model.safetensors", "tokenizer.model"]
+
+
+def test_a_checkpoint_that_is_not_there_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = refused(capsys, "evaluate", tmp_path / "model.safetensors")
+    assert error == f"error: {tmp_path / 'tokenizer.model'}: No such file or directory\n"

@@ -58,6 +58,12 @@ def test_an_override_is_laid_over_the_file(recipe: Path) -> None:
     assert config.train.output == "runs/x"
 
 
+def test_an_override_without_a_value_empties_the_field(recipe: Path) -> None:
+    config = load_config(recipe, ["train.init_from=model.safetensors", "train.init_from="])
+    assert config.train.init_from == ""
+    assert refused(recipe, "model.d_model=") == "model.d_model is '': it must be of type int"
+
+
 def test_the_last_override_of_a_field_wins(recipe: Path) -> None:
     assert load_config(recipe, ["train.seed=2", "train.seed=3"]).train.seed == 3
 
@@ -114,7 +120,7 @@ def test_an_unknown_key_suggests_the_nearest(recipe: Path, wrong: str, right: st
         ("train.label_smoothing=1.5", "train.label_smoothing is 1.5"),
         ("train.autocast=float16", "train.autocast is 'float16'"),
         ("data.corpora=[]", "data.corpora is (): it must be at least one corpus"),
-        ("data.validation=", "data.validation is None: it must be of type str"),
+        ("data.validation=", "data.validation is '': it must be a corpus"),
         (
             "data.languages=[en, en]",
             "data.languages is ('en', 'en'): it must be each language once",
