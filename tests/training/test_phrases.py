@@ -40,7 +40,7 @@ def test_what_sentences_begin_with_has_its_translation() -> None:
     assert ("A red dog", "Un chien rouge") in found
     assert ("A red dog.", "Un chien rouge.") in found
     assert ("A wet bird sings", "Un oiseau mouillé chante") in found
-    assert ("A young man waits in the park.", "Un homme jeune attend dans le parc.") in found
+    assert ("A red dog runs in the park.", "Un chien rouge court dans le parc.") in found
     meaning = {"A": "Un", "in": "dans", "the": "le"} | WHO | HOW | DOES | WHERE
     for one, two in found:
         assert sorted(meaning[word] for word in one.strip(".").split()) == sorted(
