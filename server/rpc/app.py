@@ -7,7 +7,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 
@@ -248,8 +250,15 @@ async def serve_until_signalled(config: ServerConfig) -> None:
         await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
         if start.done():
             start.result()
-            print(f"serving on {config.host}:{app.port}", flush=True)
+            _say(f"serving on {config.host}:{app.port}")
             await stop
-            print("draining", flush=True)
+            _say("draining")
     finally:
         await app.stop()
+
+
+def _say(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:  # nobody reads it any more, as after `| head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

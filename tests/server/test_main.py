@@ -40,6 +40,17 @@ def test_a_signal_drains_and_ends_with_zero(numbers_package: Path, number: signa
     assert output == "draining\n"
 
 
+def test_a_server_drains_though_nobody_reads_what_it_prints(
+    numbers_package: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = start_server(numbers_package.parent.parent, "--drain-delay-s", "0")
+    assert server.process.stdout is not None
+    server.process.stdout.close()
+    server.process.terminate()
+    assert server.process.wait(30) == 0
+    assert "Error" not in capfd.readouterr().err
+
+
 def test_a_signal_under_load_loses_no_call_that_was_let_in(numbers_package: Path) -> None:
     """Callers who never rest see answers, and then nothing but that the server is going."""
     server = start_server(numbers_package.parent.parent, "--drain-delay-s", "0.2")
