@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 
@@ -18,11 +19,13 @@ class AlignedText:
     direction: tuple[str, str] | None = None
     """Source and target language of a text that serves one direction only, such as a teacher's
     translations; None for any."""
+    times: int = 1
+    """How often an epoch has it."""
 
     def first(self, count: int) -> AlignedText:
         """The first `count` rows; all of them where it is 0."""
         sides = {language: side[: count or None] for language, side in self.sides.items()}
-        return AlignedText(self.name, sides, self.direction)
+        return dataclasses.replace(self, sides=sides)
 
     def __len__(self) -> int:
         return len(next(iter(self.sides.values())))

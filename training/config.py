@@ -81,7 +81,8 @@ class DataConfig:
     corpora: tuple[str, ...] = ()
     """Training text: `multi30k`, `numbers` (generated), `tsv:FILE` (a column a language),
     `files:FILE,FILE` (a file a language) or `text:FILE` (one language). `KIND@en,de:...` says which
-    languages, where they are not those of the recipe in their order. A file may end in .gz."""
+    languages, where they are not those of the recipe in their order; `*N` at the end, how often an
+    epoch has it. A file may end in .gz."""
     validation: str = ""
     """Validation text, named as in `corpora`; `multi30k` and `numbers` have a part of their own for
     it.

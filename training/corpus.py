@@ -1,9 +1,10 @@
 """Where text comes from: local files, TSV, Multi30k by name, or generated. Knows nothing of
 tokens.
 
-A corpus is named `KIND[@LANGUAGES][:FILES]`: `multi30k`, `numbers`, `tsv:FILE`, `tsv@en,de:FILE`,
-`files:FILE,FILE`, `text@de:FILE`. Without languages it has those of the recipe, in their order;
-`@en-de` means that its pairs serve that direction only.
+A corpus is named `KIND[@LANGUAGES][:FILES][*N]`: `multi30k`, `numbers`, `tsv:FILE`,
+`tsv@en,de:FILE*3`, `files:FILE,FILE`, `text@de:FILE`. Without languages it has those of the recipe,
+in their order; `@en-de` means that its pairs serve that direction only, `*3` that an epoch has it
+three times.
 
 Reading is strict about what cannot be right: undecodable bytes and unequal line counts are an
 error with file and line.
@@ -11,6 +12,7 @@ error with file and line.
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import zlib
 from pathlib import Path
@@ -28,14 +30,18 @@ def load_corpus(name: str, data: DataConfig, part: str) -> AlignedText:
 
     Raises CorpusError.
     """
+    name, star, times = name.partition("*")
+    if star and not (times.isdecimal() and int(times) > 0):
+        raise CorpusError(
+            f"{name}*{times}: what is behind * is how often an epoch has it, 1 or more"
+        )
     head, _, files = name.partition(":")
     kind, at, listed = head.partition("@")
     languages = tuple(listed.replace("-", ",").split(",")) if at else data.languages
     text = _load(name, kind, files, _known(name, languages, data), part, data.root)
-    if "-" not in listed:
-        return text
     source, _, target = listed.partition("-")
-    return AlignedText(text.name, text.sides, (source, target))
+    direction = (source, target) if target else None
+    return dataclasses.replace(text, direction=direction, times=int(times or 1))
 
 
 def _known(name: str, languages: tuple[str, ...], data: DataConfig) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class ExampleSource:
         self, texts: Sequence[AlignedText], tokenizer: Tokenizer, data: DataConfig, max_length: int
     ) -> None:
         """`max_length` is the model's limit in tokens. Raises CorpusError where nothing is left."""
-        self._texts = texts
+        self._texts = [text for text in texts for _ in range(text.times)]
         self._tokenizer = tokenizer
         self._data = data
         self._max_tokens = min(data.max_tokens, max_length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import unicodedata
 from collections import Counter
@@ -82,7 +83,7 @@ def clean(text: AlignedText, data: DataConfig) -> tuple[AlignedText, dict[str, i
     if not kept:
         raise CorpusError(f"{text.name}: no row is left: {describe(dict(counts)) or 'it is empty'}")
     sides = {language: [row[i] for row in kept] for i, language in enumerate(languages)}
-    return AlignedText(text.name, sides, text.direction), dict(counts)
+    return dataclasses.replace(text, sides=sides), dict(counts)
 
 
 def describe(counts: dict[str, int]) -> str:

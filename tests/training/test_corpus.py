@@ -9,6 +9,7 @@ from tests.training.tiny import data_config as data
 from tests.training.tiny import write
 from training.aligned import CorpusError
 from training.corpus import load_corpus, read_lines
+from training.hygiene import clean
 
 CONTENT = gzip.compress(b"A dog.\nA cat.\n")
 
@@ -117,6 +118,20 @@ def test_a_corpus_may_serve_one_direction(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "one\teins\n")
     text = load_corpus(f"tsv@en-de:{path}", data(), "train")
     assert (text.sides, text.direction) == ({"en": ["one"], "de": ["eins"]}, ("en", "de"))
+
+
+def test_a_corpus_may_come_several_times_an_epoch(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "one\teins\n")
+    text = load_corpus(f"tsv@en-de:{path}*3", data(), "train")
+    assert (text.times, text.direction, len(text)) == (3, ("en", "de"), 1)
+    assert (text.first(1).times, clean(text, data())[0].times) == (3, 3)
+    assert load_corpus(f"tsv:{path}", data(), "train").times == 1
+
+
+@pytest.mark.parametrize("times", ["", "0", "-1", "x", "1.5"])
+def test_a_corpus_that_comes_no_number_of_times_is_refused(times: str) -> None:
+    message = refused(f"multi30k*{times}")
+    assert message == f"multi30k*{times}: what is behind * is how often an epoch has it, 1 or more"
 
 
 def test_text_has_one_language(tmp_path: Path) -> None:

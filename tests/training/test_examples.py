@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -58,6 +59,12 @@ def test_a_source_is_tag_pieces_end_and_a_target_beginning_pieces_end(
 def test_a_direction_may_come_several_times_an_epoch(tokenizer: Tokenizer) -> None:
     found = source(tokenizer, DOG, directions=("all", "en-de*3")).examples
     assert Counter(spelled(tokenizer, e)[0] for e in found) == {"<2de>": 3, "<2en>": 1}
+
+
+def test_a_text_may_come_several_times_an_epoch(tokenizer: Tokenizer) -> None:
+    often = dataclasses.replace(DOG, times=3)
+    found = source(tokenizer, often, DOG, directions=("en-de*2",))
+    assert [spelled(tokenizer, example)[1] for example in found.examples] == ["a dog runs"] * 8
 
 
 def test_text_of_one_direction_serves_no_other(tokenizer: Tokenizer) -> None:

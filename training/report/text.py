@@ -126,10 +126,10 @@ def direction_shares(texts: Sequence[AlignedText], data: DataConfig) -> list[Sha
     """What an epoch holds, before over-long examples go: translations, then restored sentences."""
     rows = []
     for direction, weight in data.weighted_directions().items():
-        count = sum(len(text) for text in texts if _serves(text, direction))
+        count = sum(len(text) * text.times for text in texts if _serves(text, direction))
         rows.append((" → ".join(direction), count * weight, weight))
     for language, weight in data.denoised_languages().items():
-        count = sum(len(text) for text in texts if language in text.sides)
+        count = sum(len(text) * text.times for text in texts if language in text.sides)
         rows.append((f"{language}, restored", count * weight, weight))
     total = sum(count for _, count, _ in rows)
     return [Share(name, count, weight, count / max(1, total)) for name, count, weight in rows]
@@ -147,7 +147,7 @@ def side_lengths(measures: Sequence[Measure], data: DataConfig) -> Histogram | N
         for direction, weight in data.weighted_directions().items():
             if _serves(found.text, direction):
                 for name, language in zip(sides, direction, strict=True):
-                    sides[name] += [found.lengths[language]] * weight
+                    sides[name] += [found.lengths[language]] * (weight * found.text.times)
     return _histogram(sides)
 
 
