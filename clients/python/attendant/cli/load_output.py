@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from attendant.cli.load_request import Wanted
-from attendant.cli.outcome import ExitCode
+from attendant.cli.outcome import CommandError, ExitCode
 from attendant.load.report_html import as_html
 from attendant.load.report_json import as_json
 from attendant.load.report_text import as_text
@@ -31,13 +32,15 @@ class Outcome:
 
 
 def write(outcome: Outcome, wanted: Wanted) -> None:
-    """Prints the figures, and writes the files that are wanted."""
+    """Prints the figures, then writes the files that are wanted: what a full disk cannot take has
+    been printed. Raises CommandError.
+    """
     found_as_json = as_json(outcome.result, _further(outcome))
-    if wanted.save is not None:
-        wanted.save.write_text(found_as_json + "\n", encoding="utf-8")
-    if wanted.html is not None:
-        wanted.html.write_text(as_html(outcome.result, _sections(outcome)), encoding="utf-8")
     print(found_as_json if wanted.is_json else _as_text(outcome), flush=True)
+    if wanted.save is not None:
+        _write_file(wanted.save, found_as_json + "\n")
+    if wanted.html is not None:
+        _write_file(wanted.html, as_html(outcome.result, _sections(outcome)))
 
 
 def exit_code(outcome: Outcome) -> ExitCode:
@@ -50,6 +53,13 @@ def exit_code(outcome: Outcome) -> ExitCode:
     if outcome.verdict is not None and not outcome.verdict.is_passed:
         return ExitCode.THRESHOLD
     return ExitCode.OK
+
+
+def _write_file(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}", ExitCode.USAGE) from error
 
 
 def _as_text(outcome: Outcome) -> str:

@@ -64,8 +64,13 @@ def _thresholds(path: str) -> Thresholds:
 def _writable(path: str | None) -> Path | None:
     if path is None:
         return None
+    wanted = Path(path)
+    is_new = not wanted.exists()
     try:
-        with Path(path).open("a", encoding="utf-8"):
-            return Path(path)
+        with wanted.open("a", encoding="utf-8"):
+            pass
+        if is_new:
+            wanted.unlink()  # a run that is refused leaves nothing behind
     except OSError as error:
         raise usage_error(f"{path}: {error.strerror}") from error
+    return wanted

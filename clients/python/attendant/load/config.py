@@ -126,6 +126,8 @@ class Request:
     source_language: str
     target_language: str
     options: Options = Options()
+    entry: str = ""
+    """Which entry of a mix it is, named by its options; empty where there is no mix."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,13 @@ _NUMBERS = (int, float)
 def requests_of(content: Content, seed: int, share: Share) -> Iterator[Request]:
     """Yields requests without end. The same seed gives the same; workers take texts in turn."""
     draws = random.Random(f"{seed}/{share.index}")
-    options = [entry.options for entry in content.mix]
+    is_mixed = len(content.mix) > 1
+    kinds = [(e.options, describe_options(e.options) if is_mixed else "") for e in content.mix]
     weights = [entry.weight for entry in content.mix]
     texts = itertools.islice(itertools.cycle(content.texts), share.index, None, share.count)
     for text in texts:
-        (chosen,) = draws.choices(options, weights)
-        yield Request(text, content.source_language, content.target_language, chosen)
+        ((options, entry),) = draws.choices(kinds, weights)
+        yield Request(text, content.source_language, content.target_language, options, entry)
 
 
 def parse_weighted_options(text: str) -> WeightedOptions:

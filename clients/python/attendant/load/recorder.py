@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from attendant.load.answer import Answer
 from attendant.load.config import Timing
 from attendant.load.progress import Counters, Progress
-from attendant.load.tally import ANSWERED, Tally
+from attendant.load.tally import ANSWERED, EntryTally, Tally
 
 
 @dataclass(slots=True)
@@ -25,6 +25,9 @@ class Recording:
     last_answer_s: float = 0.0
     """When the last answer to a measured request came."""
 
+    entries: dict[str, EntryTally] = field(default_factory=dict)
+    """The measured time by entry of the mix; empty where there is none."""
+
     cpu_shares: list[float] = field(default_factory=list)
     """What part of a core each worker used in the measured time."""
 
@@ -35,6 +38,8 @@ class Recording:
             mine.add(its)
         self.last_answer_s = max(self.last_answer_s, other.last_answer_s)
         self.cpu_shares += other.cpu_shares
+        for name, entry in other.entries.items():
+            self.entries.setdefault(name, EntryTally()).add(entry)
 
     def measured(self) -> Tally:
         """Returns all windows together."""
@@ -62,12 +67,14 @@ class Recorder:
         """Notes that a request has left."""
         self._of_request(due_s).lateness.record(max(0.0, sent_s - due_s))
 
-    def failed(self, due_s: float, status: str) -> None:
-        """Notes that a request failed with the name of a status code."""
+    def failed(self, due_s: float, status: str, entry: str = "") -> None:
+        """Notes that a request, of an entry of the mix, failed with the name of a status code."""
         self._counters.failed()
         self._of_request(due_s).statuses[status] += 1
+        if (mine := self._of_entry(due_s, entry)) is not None:
+            mine.statuses[status] += 1
 
-    def answered(self, due_s: float, done_s: float, answer: Answer) -> None:
+    def answered(self, due_s: float, done_s: float, answer: Answer, entry: str = "") -> None:
         """Notes that a request was answered.
 
         Timed from when it was due, not from when it left: a client that waits for a slow server
@@ -78,6 +85,9 @@ class Recorder:
         tally.statuses[ANSWERED] += 1
         tally.latency.record(done_s - due_s)
         tally.answered.count(answer)
+        if (mine := self._of_entry(due_s, entry)) is not None:
+            mine.statuses[ANSWERED] += 1
+            mine.latency.record(done_s - due_s)
         if done_s < self._timing.end_s:
             self._of_request(done_s).finished.count(answer)
         if due_s >= self._timing.warm_up_s:
@@ -107,6 +117,11 @@ class Recorder:
         """Returns all that has been noted."""
         self._recording.cpu_shares = [self._recording.measured().cpu_share]
         return self._recording
+
+    def _of_entry(self, due_s: float, entry: str) -> EntryTally | None:
+        if not entry or due_s < self._timing.warm_up_s:
+            return None
+        return self._recording.entries.setdefault(entry, EntryTally())
 
     def _of_request(self, at_s: float) -> Tally:
         """The window of a moment; what is later than all belongs to the last."""

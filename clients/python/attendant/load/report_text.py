@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from attendant.load.confidence import Interval
 from attendant.load.quantity import milliseconds
 from attendant.load.result import Result, Value
-from attendant.load.summary import ClientUse, Latency, Rates, Summary
+from attendant.load.summary import ClientUse, Entry, Latency, Rates, Summary
 
 _LABELS = {
     "p50_s": "p50",
@@ -16,6 +16,9 @@ _LABELS = {
     "p99_99_s": "p99.99",
     "max_s": "max",
 }
+
+
+_SHORT = ("p50_s", "p99_s", "max_s")
 
 
 def as_text(result: Result) -> str:
@@ -35,6 +38,7 @@ def text_rows(result: Result) -> list[tuple[str, str]]:
         ("throughput", _throughput(summary.rates)),
         ("latency", _latency(summary.latency)),
         *_streaming(summary),
+        *(("of them", _entry(entry)) for entry in summary.mix),
         ("windows", _confidence(summary)),
         ("errors", _errors(summary)),
         ("client", _client(summary.client)),
@@ -111,6 +115,16 @@ def _streaming(summary: Summary) -> list[tuple[str, str]]:
     if summary.between_tokens is not None:
         rows.append(("then each", _latency(summary.between_tokens)))
     return rows
+
+
+def _entry(entry: Entry) -> str:
+    """A line for one entry of the mix."""
+    failed = sum(entry.errors.values())
+    line = f"{entry.options}: {entry.answered:,} answered, {failed:,} failed"
+    if entry.latency is None:
+        return line
+    times = [f"{_LABELS[name]} {milliseconds(getattr(entry.latency, name))}" for name in _SHORT]
+    return f"{line}, {'  '.join(times)}"
 
 
 def _confidence(summary: Summary) -> str:

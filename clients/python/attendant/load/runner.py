@@ -106,9 +106,9 @@ async def _answer_one(loop: Loop, due_s: float, request: Request) -> None:
     try:
         answer = await loop.send(request)
     except AttendantError as error:
-        loop.recorder.failed(due_s, error.code.name)
+        loop.recorder.failed(due_s, error.code.name, request.entry)
         return
-    loop.recorder.answered(due_s, loop.clock.now_s(), answer)
+    loop.recorder.answered(due_s, loop.clock.now_s(), answer, request.entry)
     loop.recorder.streamed(due_s, [loop.clock.since_start_s(part_s) for part_s in answer.parts_s])
 
 

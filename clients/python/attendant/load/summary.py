@@ -7,7 +7,7 @@ from attendant.load.confidence import Interval, median_interval
 from attendant.load.config import Timing
 from attendant.load.histogram import Histogram
 from attendant.load.recorder import Recording
-from attendant.load.tally import ANSWERED, Tally, Volume
+from attendant.load.tally import ANSWERED, EntryTally, Tally, Volume
 
 PERCENTS: Mapping[str, float] = {
     "p50_s": 50,
@@ -137,6 +137,18 @@ class Confidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """The requests of one entry of a mix that were due in the measured time."""
+
+    options: str
+    """As --options has them."""
+
+    answered: int
+    errors: Mapping[str, int]
+    latency: Latency | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """The figures of one run. `arrivals` is `answered`, `errors` and `unfinished` together."""
 
@@ -166,6 +178,9 @@ class Summary:
 
     between_tokens: Latency | None
     """Of streams, from each part with text to the next."""
+
+    mix: Sequence[Entry]
+    """The same by options, where requests differ in them."""
 
     client: ClientUse
     """What the measuring cost."""
@@ -204,6 +219,7 @@ def summarize(recording: Recording) -> Summary:
         latency=latency_of(total.latency),
         first_token=latency_of(total.first_token),
         between_tokens=latency_of(total.between_tokens),
+        mix=[_entry(name, entry) for name, entry in sorted(recording.entries.items())],
         client=_client_use(total, recording),
         warm_up=_warm_up(recording.warm_up),
         window_s=timing.window_s,
@@ -226,7 +242,16 @@ def latency_of(histogram: Histogram) -> Latency | None:
     )
 
 
-def _errors(tally: Tally) -> dict[str, int]:
+def _entry(options: str, tally: EntryTally) -> Entry:
+    return Entry(
+        options=options,
+        answered=tally.statuses[ANSWERED],
+        errors=_errors(tally),
+        latency=latency_of(tally.latency),
+    )
+
+
+def _errors(tally: Tally | EntryTally) -> dict[str, int]:
     return {status: n for status, n in sorted(tally.statuses.items()) if status != ANSWERED}
 
 

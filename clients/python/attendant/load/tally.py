@@ -38,6 +38,22 @@ class Volume:
 
 
 @dataclass(slots=True)
+class EntryTally:
+    """What became of the requests of one entry of a mix."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    """How they ended, by status."""
+
+    latency: Histogram = field(default_factory=Histogram)
+    """Of those that were answered, from when they were due."""
+
+    def add(self, other: "EntryTally") -> None:
+        """Counts all that the other has counted."""
+        self.statuses.update(other.statuses)
+        self.latency.add(other.latency)
+
+
+@dataclass(slots=True)
 class Tally:
     """Requests that were due in some time, and what ended in it."""
 

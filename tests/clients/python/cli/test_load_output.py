@@ -66,6 +66,39 @@ def test_a_file_that_cannot_be_written_costs_no_run(
     assert server.requests == []
 
 
+@pytest.mark.parametrize("option", ["--save", "--html"])
+def test_a_run_that_is_refused_leaves_no_file(
+    server: EchoServer, tmp_path: Path, option: str
+) -> None:
+    server.answer = refuse(grpc.StatusCode.NOT_FOUND, "model: there is none")
+    assert load(server.target, option, f"{tmp_path}/run") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_before_stays_until_there_is_a_new_one(
+    server: EchoServer, tmp_path: Path
+) -> None:
+    (tmp_path / "run").write_text("before")
+    server.answer = refuse(grpc.StatusCode.NOT_FOUND, "model: there is none")
+    assert load(server.target, "--save", f"{tmp_path}/run") == 1
+    assert (tmp_path / "run").read_text() == "before"
+
+
+def test_a_full_disk_costs_no_figures(server: EchoServer, capsys: Output) -> None:
+    assert load(server.target, "--save", "/dev/full") == 2
+    printed = capsys.readouterr()
+    assert "throughput" in printed.out
+    assert printed.err == "attendant: /dev/full: No space left on device\n"
+
+
+def test_a_mix_is_reported_by_its_entries(server: EchoServer, capsys: Output) -> None:
+    mix = ("--options", "1", "--options", "1:beam_size=4")
+    assert load(server.target, *mix, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [entry["options"] for entry in found["mix"]] == ["beam_size=4", "defaults"]
+    assert sum(entry["answered"] for entry in found["mix"]) == found["answered"]
+
+
 def test_thresholds_decide_the_exit_code(
     server: EchoServer, capsys: Output, tmp_path: Path
 ) -> None:

@@ -53,6 +53,17 @@ def test_options_are_drawn_by_weight_and_by_seed() -> None:
     assert 880 < drawn(1).count(4) < 1120
 
 
+def test_requests_of_a_mix_carry_the_name_of_their_entry() -> None:
+    mix = (WeightedOptions(1, Options()), WeightedOptions(1, Options(beam_size=4)))
+    mixed = islice(requests_of(Content(TEXTS, "en", "de", mix), 1, WHOLE), 50)
+    assert {(request.options.beam_size, request.entry) for request in mixed} == {
+        (None, "defaults"),
+        (4, "beam_size=4"),
+    }
+    alone = next(requests_of(Content(TEXTS, "en", "de", mix[1:]), 1, WHOLE))
+    assert (alone.options.beam_size, alone.entry) == (4, "")
+
+
 @pytest.mark.parametrize(
     ("text", "options"),
     [

@@ -143,6 +143,24 @@ def test_workers_add_up() -> None:
     assert first.measured().statuses == {ANSWERED: 2}
 
 
+def test_entries_of_a_mix_have_figures_of_their_own_and_add_up() -> None:
+    recorders = [Recorder(TIMING), Recorder(TIMING)]
+    for recorder, took_s in zip(recorders, (0.5, 1.5), strict=True):
+        recorder.answered(1.0, 90.0, ANSWER, "beam_size=4")  # of the warm-up
+        recorder.answered(3.0, 3.0 + took_s, ANSWER, "beam_size=4")
+        recorder.failed(4.0, "INTERNAL", "beam_size=4")
+    recorders[1].answered(5.0, 5.25, ANSWER, "defaults")
+    first, second = (recorder.recording() for recorder in recorders)
+    first.add(pickle.loads(pickle.dumps(second)))
+    beam, plain = summarize(first).mix
+    assert (beam.options, beam.answered, beam.errors) == ("beam_size=4", 2, {"INTERNAL": 2})
+    assert (plain.options, plain.answered, plain.errors) == ("defaults", 1, {})
+    assert beam.latency is not None
+    assert plain.latency is not None
+    assert (beam.latency.count, beam.latency.max_s) == (2, 1.5)
+    assert (plain.latency.count, plain.latency.max_s) == (1, 0.25)
+
+
 def test_a_run_without_requests_has_figures_too() -> None:
     summary = summary_of(Recorder(TIMING))
     assert (summary.arrivals, summary.throughput, summary.latency) == (0, 0.0, None)

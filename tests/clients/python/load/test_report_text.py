@@ -8,7 +8,7 @@ from attendant.load.report_json import as_json
 from attendant.load.report_text import as_text
 from attendant.load.summary import ClientUse
 
-from .results import BUSY, CALM, EMPTY, FAILING, STREAMED
+from .results import ANSWER, BUSY, CALM, EMPTY, FAILING, STREAMED, recorder_of, result_of
 
 
 def test_the_text_holds_every_figure() -> None:
@@ -52,6 +52,23 @@ def test_streams_have_lines_of_their_own() -> None:
     lines = as_text(STREAMED).splitlines()
     assert any(line.startswith("first text  p50 2.5 ms") for line in lines)
     assert any(line.startswith("then each   p50 5.0 ms  p90 5.0 ms") for line in lines)
+
+
+def test_entries_of_a_mix_have_a_line_each() -> None:
+    recorder = recorder_of()
+    recorder.answered(3.0, 3.5, ANSWER, "beam_size=4")
+    recorder.failed(4.0, "INTERNAL", "beam_size=4")
+    recorder.failed(4.0, "INTERNAL", "defaults")
+    result = result_of(recorder)
+    lines = [line for line in as_text(result).splitlines() if line.startswith("of them")]
+    assert lines == [
+        "of them     beam_size=4: 1 answered, 1 failed, p50 500.0 ms  p99 500.0 ms  max 500.0 ms",
+        "of them     defaults: 0 answered, 1 failed",
+    ]
+    assert [entry["options"] for entry in json.loads(as_json(result))["mix"]] == [
+        "beam_size=4",
+        "defaults",
+    ]
 
 
 def test_a_client_that_was_the_bottleneck_says_so() -> None:
