@@ -269,7 +269,7 @@ class ModelPackage:
 
 def open_package(folder: Path) -> ModelPackage:
     """The package in `folder`, its manifest checked. Raises PackageError."""
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(folder)
     check_evidence(str(folder), manifest)
     for name, variant in manifest.variants.items():
         for path in (variant.encoder, variant.decoder, variant.weights, TOKENIZER_FILE):
@@ -278,7 +278,10 @@ def open_package(folder: Path) -> ModelPackage:
     return ModelPackage(folder, manifest)
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the package in `folder`, its evidence and files not looked at: `open_package`
+    is for what is to be served. Raises PackageError.
+    """
     path = folder / MANIFEST_FILE
     try:
         document = json.loads(read_inside(folder, MANIFEST_FILE, MAX_MANIFEST_BYTES))

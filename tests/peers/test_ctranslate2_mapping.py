@@ -9,14 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.ctranslate2_converter import convert, convert_model
 from demos.bundled import CHECKPOINT
 from tests.peers import single_thread
-from tests.peers.ctranslate2_model import (
-    CTranslate2Model,
-    CTranslate2Options,
-    convert,
-    convert_model,
-)
+from tests.peers.ctranslate2_model import CTranslate2Model, CTranslate2Options
 from tests.peers.marian import (
     SHAPE,
     MarianOptions,

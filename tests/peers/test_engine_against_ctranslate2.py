@@ -24,13 +24,14 @@ from itertools import chain
 import numpy as np
 import pytest
 
+from benchmarks.ctranslate2_converter import convert
 from demos.bundled import CHECKPOINT
 from server.engine.options import DecodingOptions
 from server.engines import make_engine
 from server.package import ModelPackage
 from tests.export.tiny_package import write_package
 from tests.peers import PeerHypothesis, single_thread
-from tests.peers.ctranslate2_model import CTranslate2Model, CTranslate2Options, convert
+from tests.peers.ctranslate2_model import CTranslate2Model, CTranslate2Options
 from tests.peers.sentences import captions
 from tests.peers.test_engine_against_marian import (
     NUM_SLOTS,

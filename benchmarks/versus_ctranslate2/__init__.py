@@ -1,0 +1,1 @@
+"""Engine against engine: ours and CTranslate2, on the same checkpoints."""
