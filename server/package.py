@@ -196,6 +196,13 @@ class Manifest:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes manifest.json with its seal, after checking the evidence. Raises PackageError."""
     check_evidence(str(folder), manifest)
+    write_draft(folder, manifest)
+
+
+def write_draft(folder: Path, manifest: Manifest) -> None:
+    """Writes manifest.json with its seal, whatever its evidence. That is for `read_manifest`:
+    `open_package`, and so a server, takes none without evidence.
+    """
     document = asdict(manifest)
     document["seal"] = _seal(document)
     text = json.dumps(document, indent=2, ensure_ascii=False)

@@ -21,7 +21,7 @@ from server.package import (
     SpecialIds,
     Variant,
     open_package,
-    write_manifest,
+    write_draft,
 )
 from server.text.tokenizer import Tokenizer
 from training.config import ModelConfig
@@ -138,5 +138,5 @@ def _package(model: Transformer, folder: Path) -> Path:
         samples=[],
         evidence={},
     )
-    write_manifest(folder, manifest)
+    write_draft(folder, manifest)
     return folder
